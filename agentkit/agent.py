@@ -1,0 +1,194 @@
+"""An agent: a model, what it is told, what it may do and spend. A description that can be run."""
+
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, cast
+
+import anyio
+
+from .errors import ConfigError
+from .events import Emit, Out, RunResult, to_no_one
+from .executor import Executor
+from .limits import Budget, Limits
+from .loop import Run
+from .messages import Message, Part, UserMessage, clean
+from .models import resolve_model
+from .models.base import ModelBackend, ModelRequest, ModelSettings
+from .registry import ToolRegistry
+from .sessions import Session, Stored
+from .steps import Inline, Steps
+from .stream import RunStream, watch
+from .telemetry import Telemetry
+from .tool import Tool
+
+if TYPE_CHECKING:
+    from .output import OutputType
+
+Prompt: TypeAlias = str | Sequence[Part] | UserMessage | None
+
+
+@dataclass(frozen=True)
+class Agent(Generic[Out]):
+    """A model with instructions, tools, an output type and limits.
+
+    It does not change, so one agent serves any number of runs at once; a variant is
+    `dataclasses.replace(agent, model="local:needle")`.
+
+    Raises:
+        ToolDefinitionError: a function cannot be a tool, or two tools have one name.
+        ConfigError: the output type has no JSON Schema.
+    """
+
+    model: str | ModelBackend
+    """`"wire:model"`, `"chat:gpt-5.5"` for example, or a backend."""
+    _: KW_ONLY
+    name: str = ""
+    """What it is called in traces."""
+    instructions: str = ""
+    """What the model is told before the conversation."""
+    tools: Sequence[Tool | Callable[..., Any]] = ()
+    """Functions the model may call, decorated with `@tool` or not."""
+    output: type[Out] = cast("type[Out]", str)
+    """The type of the result's `output`: text, or anything that pydantic validates."""
+    limits: Limits = Limits()
+    """What one run may spend."""
+    settings: ModelSettings = ModelSettings()
+    """How the model samples."""
+    telemetry: Telemetry = Telemetry()
+    """Where its spans go."""
+    registry: ToolRegistry = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "registry", ToolRegistry(self.tools))
+        if self.output is not str:
+            _ = self._output  # refused here, not on the first run
+
+    async def run(
+        self,
+        prompt: Prompt,
+        *,
+        deps: Any = None,
+        session: Session | None = None,
+        history: Sequence[Message] = (),
+        steps: Steps | None = None,
+    ) -> RunResult[Out]:
+        """Run to the end.
+
+        Args:
+            prompt: What the user says: text, or parts of text and pictures. None goes on with the history as it is.
+            deps: What tools get as `Context.deps`.
+            session: The conversation to go on with; every finished step is stored there.
+            history: What was said before, where there is no session.
+            steps: How effects are carried out; inline, unless a recorder or a durable engine is given.
+
+        Raises:
+            ModelError: the model did not answer, or not in a way that can be used.
+            LimitExceeded: a limit was reached.
+            SessionError: the conversation could not be loaded or stored.
+            ConfigError: something is set up wrongly.
+        """
+        run = await self._start(to_no_one, deps=deps, session=session, history=history, steps=steps)
+        return await run.run(_message(prompt))
+
+    def run_sync(
+        self, prompt: Prompt, *, deps: Any = None, session: Session | None = None, history: Sequence[Message] = ()
+    ) -> RunResult[Out]:
+        """Run to the end, from code that is not async; see `run`."""
+        if _in_event_loop():
+            raise ConfigError("run_sync was called in an event loop; use `await agent.run(...)` there")
+        return anyio.run(partial(self.run, prompt, deps=deps, session=session, history=history))
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        deps: Any = None,
+        session: Session | None = None,
+        history: Sequence[Message] = (),
+        steps: Steps | None = None,
+    ) -> AbstractAsyncContextManager[RunStream[Out]]:
+        """Run while watching; see `run` for the arguments and for what the iteration raises.
+
+        `async with agent.stream("...") as run:` and inside `async for event in run:`; then `run.result`. Leaving the
+        block early cancels the run.
+        """
+        start = partial(self._start, deps=deps, session=session, history=history, steps=steps)
+        return watch(start, _message(prompt))
+
+    async def _start(
+        self,
+        emit: Emit,
+        *,
+        deps: Any,
+        session: Session | None,
+        history: Sequence[Message],
+        steps: Steps | None,
+    ) -> Run[Out]:
+        if session is not None and history:
+            raise ConfigError("give either session= or history=: the session has a history of its own")
+        stored = await session.store.load(session.id) if session else Stored(messages=tuple(history))
+        run_id, steps, budget = uuid.uuid4().hex, steps or Inline(), Budget(limits=self.limits)
+        return Run(
+            id=run_id,
+            agent=self.name,
+            model=self._backend,
+            request=self._request,
+            output=self._output,
+            messages=list(stored.messages),
+            session=session,
+            revision=stored.revision,
+            stored=len(stored.messages),
+            budget=budget,
+            executor=Executor(
+                tools=self.registry,
+                deps=deps,
+                run_id=run_id,
+                agent=self.name,
+                budget=budget,
+                steps=steps,
+                telemetry=self.telemetry,
+                emit=emit,
+            ),
+            steps=steps,
+            telemetry=self.telemetry,
+            emit=emit,
+        )
+
+    @cached_property
+    def _backend(self) -> ModelBackend:
+        return resolve_model(self.model)
+
+    @cached_property
+    def _output(self) -> "OutputType[Out]":
+        from .output import OutputType  # on first use: pydantic costs more than the whole of `import agentkit`
+
+        return OutputType(self.output)
+
+    @cached_property
+    def _request(self) -> ModelRequest:
+        return ModelRequest(
+            messages=(),
+            instructions=self.instructions,
+            tools=self.registry,
+            output=self._output.format,
+            settings=self.settings,
+        )
+
+
+def _message(prompt: Prompt) -> UserMessage | None:
+    if prompt is None or isinstance(prompt, UserMessage):
+        return prompt
+    if isinstance(prompt, str):
+        return UserMessage(content=clean(prompt))
+    return UserMessage(content=tuple(prompt))
+
+
+def _in_event_loop() -> bool:
+    try:
+        anyio.get_current_task()
+    except (RuntimeError, anyio.NoEventLoopError):
+        return False
+    return True

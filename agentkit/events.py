@@ -1,0 +1,70 @@
+"""What a run emits while it goes on, and what it comes to."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias
+
+from typing_extensions import TypeVar
+
+from .messages import Message, ToolCall, ToolResult, Usage
+from .models.base import ModelResponse, ReasoningDelta, TextDelta, ToolCallDelta
+
+Out = TypeVar("Out", default=str)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResult(Generic[Out]):
+    """What a run came to."""
+
+    output: Out
+    messages: tuple[Message, ...]
+    """The whole conversation, what came before this run included; give it as `history=` to go on."""
+    usage: Usage
+    iterations: int
+    """Model calls made."""
+    tool_calls: int
+    """Tool calls run."""
+    finish_reason: str
+    """Why the last answer ended, in the provider's words; `length` if it was cut at the token limit."""
+    run_id: str
+    trace_id: str | None = None
+    """The run's trace in OpenTelemetry, as 32 hex digits, where it is recorded."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelAnswered:
+    """The model has answered, with text, tool calls or both."""
+
+    response: ModelResponse
+    iteration: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolStarted:
+    """A tool call begins."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolFinished:
+    """A tool call has come to its result."""
+
+    call: ToolCall
+    result: ToolResult
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFinished:
+    """The run has come to its end; the last event."""
+
+    result: RunResult[Any]
+
+
+Event: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | ModelAnswered | ToolStarted | ToolFinished | RunFinished
+Emit: TypeAlias = Callable[[Event], Awaitable[None]]
+
+
+async def to_no_one(event: Event) -> None:
+    """The listener of a run that nobody watches."""

@@ -1,0 +1,167 @@
+"""The loop: ask the model, run the tools it asks for, tell it the results, until it answers or a limit is hit."""
+
+from dataclasses import dataclass, replace
+from typing import Generic
+
+import anyio
+
+from .errors import AgentError, OutputError, RunTimeout, SessionError
+from .events import Emit, ModelAnswered, Out, RunFinished, RunResult, to_no_one
+from .executor import Executor
+from .limits import Budget
+from .messages import AssistantMessage, Message, ToolResult, UserMessage, unanswered
+from .models.base import ModelBackend, ModelRequest, ModelResponse
+from .output import OutputType
+from .sessions import Session
+from .steps import Steps
+from .telemetry import Telemetry
+
+_STORE_SECONDS = 2.0
+_CHARS_PER_TOKEN = 4  # a rough figure, for providers that do not say what they used
+
+
+@dataclass(kw_only=True, slots=True)
+class Run(Generic[Out]):
+    """One run of an agent: the only thing that changes while it goes on."""
+
+    id: str
+    agent: str
+    model: ModelBackend
+    request: ModelRequest
+    """What each model call has in common; the messages are added."""
+    output: OutputType[Out]
+    messages: list[Message]
+    session: Session | None
+    revision: int
+    """The session's revision that this run has seen last."""
+    stored: int
+    """How many of the messages the session has."""
+    budget: Budget
+    executor: Executor
+    steps: Steps
+    telemetry: Telemetry
+    emit: Emit
+    finish_reason: str = ""
+    trace_id: str | None = None
+
+    async def run(self, prompt: UserMessage | None) -> RunResult[Out]:
+        """The loop, inside a span and a deadline, with an orderly end however it ends."""
+        with self.telemetry.agent(self.agent, self.model.info, self.request, self._conversation) as span:
+            self.trace_id = span.trace_id
+            try:
+                result = await self._timed(prompt)
+            except BaseException as error:
+                await self._close(error)
+                raise
+            finally:
+                span.spent(self.budget.usage, self.finish_reason)
+        await self.emit(RunFinished(result=result))
+        return result
+
+    async def _timed(self, prompt: UserMessage | None) -> RunResult[Out]:
+        seconds = self.budget.limits.seconds
+        with anyio.move_on_after(seconds):
+            return await self.drive(prompt)
+        raise RunTimeout("seconds", seconds or 0)
+
+    async def drive(self, prompt: UserMessage | None) -> RunResult[Out]:
+        """The loop itself.
+
+        A history that ends in unanswered tool calls is a paused run; they are answered first.
+        """
+        await self._act()
+        if prompt is not None:
+            self.messages.append(prompt)
+        while True:
+            answer = await self._ask()
+            if answer.tool_calls:
+                await self._act()
+                continue
+            try:
+                output = self.output.parse(answer.text)
+            except OutputError as error:
+                self.messages.append(UserMessage(content=str(error)))
+                continue
+            await self._store()
+            return self._result(output)
+
+    async def _ask(self) -> AssistantMessage:
+        """One model call: its answer, which is now the conversation's last message."""
+        self.budget.start_iteration()
+        step = self.steps.reserve("model", ModelResponse)
+        response = await step(self._generate)
+        self.budget.spend(response.usage, estimate=self._estimate(response) if self.budget.limits.tokens else 0)
+        self.finish_reason = response.finish_reason
+        self.messages.append(response.message)
+        await self.emit(ModelAnswered(response=response, iteration=self.budget.iterations))
+        return response.message
+
+    async def _generate(self) -> ModelResponse:
+        request = replace(self.request, messages=tuple(self.messages))
+        on_delta = None if self.emit is to_no_one else self.emit
+        with self.telemetry.chat(self.model.info, request, self._conversation, stream=on_delta is not None) as span:
+            response = await self.model.generate(request, on_delta)
+            span.answered(response)
+        return response
+
+    async def _act(self) -> None:
+        """Run the tool calls that wait for an answer, unless no model call is left that could read the results."""
+        calls = unanswered(self.messages)
+        if not calls:
+            return
+        self.budget.require_iteration()
+        self.messages += await self.executor.execute(calls)
+        await self._store()
+
+    async def _store(self) -> None:
+        """Write what the session does not have yet: a step is stored whole or not at all."""
+        if self.session is None:
+            return
+        session, fresh = self.session, self.messages[self.stored :]
+        step = self.steps.reserve("session", int)
+        self.revision = await step(lambda: session.store.append(session.id, fresh, revision=self.revision))
+        self.stored += len(fresh)
+
+    async def _close(self, error: BaseException) -> None:
+        """Leave a history that a provider accepts and that says what happened, whatever ended the run."""
+        self.messages += self.executor.settle(unanswered(self.messages))
+        if isinstance(error, AgentError):
+            error.run_id, error.history, error.usage = self.id, tuple(self.messages), self.budget.usage
+        if isinstance(error, SessionError) or self.stored == len(self.messages):
+            return
+        with anyio.move_on_after(_STORE_SECONDS, shield=True):
+            try:
+                await self._store()
+            except Exception as failure:
+                error.add_note(f"the session could not be stored: {type(failure).__name__}: {failure}")
+
+    def _result(self, output: Out) -> RunResult[Out]:
+        return RunResult(
+            output=output,
+            messages=tuple(self.messages),
+            usage=self.budget.usage,
+            iterations=self.budget.iterations,
+            tool_calls=self.budget.tool_calls,
+            finish_reason=self.finish_reason,
+            run_id=self.id,
+            trace_id=self.trace_id,
+        )
+
+    @property
+    def _conversation(self) -> str | None:
+        return self.session.id if self.session else None
+
+    def _estimate(self, response: ModelResponse) -> int:
+        """Tokens of a model call whose provider does not say."""
+        said = [response.message, *self.messages]
+        return sum(_length(message) for message in said) // _CHARS_PER_TOKEN
+
+
+def _length(message: Message) -> int:
+    match message:
+        case UserMessage():
+            return len(message.text)
+        case AssistantMessage():
+            return len(message.text) + sum(len(call.arguments) for call in message.tool_calls)
+        case ToolResult():
+            return len(message.content)

@@ -1,0 +1,184 @@
+"""What is said in a conversation: messages, their parts, and what they cost. No vendor's spelling.
+
+Every record is frozen and round-trips through JSON exactly: `load_messages(dump_messages(m)) == m`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+M = TypeVar("M", bound="_Sent")
+
+
+class _Sent:
+    """What is sent again each time the conversation grows, and so keeps its encoded form."""
+
+    __slots__ = ("_wires",)
+    _wires: dict[str, bytes]
+
+    def encoded(self: M, wire: str, encode: Callable[[M], bytes]) -> bytes:
+        """The message's bytes on a wire, encoded once in its life."""
+        try:
+            return self._wires[wire]
+        except AttributeError:
+            object.__setattr__(self, "_wires", {})
+        except KeyError:
+            pass
+        done = self._wires[wire] = encode(self)
+        return done
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextPart:
+    """A piece of text in a message that has several parts."""
+
+    text: str
+    type: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImagePart:
+    """A picture for the model to look at."""
+
+    url: str
+    """`https://...`, or the picture itself as `data:image/png;base64,...`."""
+    type: Literal["image"] = "image"
+
+
+Part = TextPart | ImagePart
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UserMessage(_Sent):
+    """What the user says."""
+
+    content: str | tuple[Part, ...]
+    role: Literal["user"] = "user"
+
+    @property
+    def text(self) -> str:
+        """The message's words, without its pictures."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolCall:
+    """A function the model asks to have called."""
+
+    id: str
+    name: str
+    arguments: str
+    """The arguments as the model wrote them: JSON text, not yet validated."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AssistantMessage(_Sent):
+    """What the model answers: text, tool calls, or both."""
+
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    reasoning: str = ""
+    """What the model thought aloud, where the provider shows it; not sent back."""
+    refusal: str | None = None
+    state: Mapping[str, Any] | None = None
+    """JSON that only the backend which made it reads: a thread's id, a response's id."""
+    role: Literal["assistant"] = "assistant"
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.tool_calls))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolResult(_Sent):
+    """What a tool call came to, as the model will read it."""
+
+    call_id: str
+    name: str
+    content: str
+    is_error: bool = False
+    role: Literal["tool"] = "tool"
+
+
+Message = UserMessage | AssistantMessage | ToolResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """Tokens used. `None` means that the provider did not say, which is not zero."""
+
+    input_tokens: int | None = None
+    """All tokens of the request, cached ones included."""
+    output_tokens: int | None = None
+    """All tokens of the answer, reasoning included."""
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Input and output together, of what is known."""
+        return _plus(self.input_tokens, self.output_tokens)
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """The sum of what is known: unknown and 5 are 5, unknown and unknown stay unknown."""
+        return Usage(**{f.name: _plus(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
+
+
+_UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """The text without what JSON, databases and providers refuse: a lone surrogate becomes U+FFFD and NUL U+2400."""
+    if _UNSENDABLE.search(text) is None:
+        return text
+    return _UNSENDABLE.sub(lambda match: "\u2400" if match[0] == "\x00" else "\ufffd", text)
+
+
+def _plus(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else a + b
+
+
+def unanswered(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
+    """The tool calls at the end of a conversation that have no result yet, in the order asked.
+
+    A conversation that ends so is a paused run: the next run answers them first.
+    """
+    answered = set()
+    for message in reversed(messages):
+        if isinstance(message, ToolResult):
+            answered.add(message.call_id)
+        elif isinstance(message, AssistantMessage):
+            return tuple(call for call in message.tool_calls if call.id not in answered)
+        else:
+            break
+    return ()
+
+
+@cache
+def _adapter() -> "TypeAdapter[list[Message]]":
+    from typing import Annotated
+
+    from pydantic import Field, TypeAdapter  # on first use: it costs more than the whole of `import agentkit`
+
+    return TypeAdapter(list[Annotated[Message, Field(discriminator="role")]])
+
+
+def dump_messages(messages: Iterable[Message]) -> bytes:
+    """A conversation as JSON."""
+    return _adapter().dump_json(list(messages))
+
+
+def load_messages(data: str | bytes) -> list[Message]:
+    """A conversation from the JSON that `dump_messages` wrote.
+
+    Raises:
+        pydantic.ValidationError: the JSON is not such a conversation.
+    """
+    return _adapter().validate_json(data)

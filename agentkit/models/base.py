@@ -1,0 +1,120 @@
+"""The seam to whoever answers: a `ModelRequest` goes in, a `ModelResponse` comes out."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from agentkit.messages import AssistantMessage, Message, Usage
+from agentkit.registry import ToolRegistry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSettings:
+    """How to sample. What is `None` is not sent, and the provider's default applies."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    """Tokens of one answer."""
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    reasoning_effort: str | None = None
+    """How long to think: `"low"`, `"medium"`, `"high"`, or what else the provider knows."""
+    tool_choice: str | None = None
+    """`"auto"`, `"none"`, `"required"`, or the name of the one tool to call."""
+    parallel_tool_calls: bool | None = None
+    timeout: float | None = None
+    """Seconds to wait for the server, instead of the backend's default."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the request body, in the provider's own spelling."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputFormat:
+    """The form the answer must have: JSON that fits a JSON Schema."""
+
+    name: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelRequest:
+    """All a backend needs for one answer."""
+
+    messages: Sequence[Message]
+    instructions: str = ""
+    tools: ToolRegistry = field(default_factory=ToolRegistry)
+    output: OutputFormat | None = None
+    settings: ModelSettings = ModelSettings()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelResponse:
+    """One answer."""
+
+    message: AssistantMessage
+    finish_reason: str = "stop"
+    """In the provider's words: `stop`, `tool_calls`, `length` ..."""
+    usage: Usage = Usage()
+    model: str = ""
+    """The model that answered, as the provider calls it."""
+    id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelInfo:
+    """Who answers, for traces and messages."""
+
+    provider: str
+    """`openai`, `azure.ai.openai`, `groq` ... as the OpenTelemetry GenAI conventions spell it."""
+    model: str
+    address: str | None = None
+    port: int | None = None
+    in_process: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextDelta:
+    """A piece of the answer, as it arrives."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReasoningDelta:
+    """A piece of what the model thinks aloud."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolCallDelta:
+    """A piece of a tool call that the model is writing."""
+
+    index: int
+    """Which call of this answer."""
+    name: str
+    """The tool's name so far."""
+    arguments: str
+    """The next piece of the arguments' JSON text."""
+
+
+Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta
+OnDelta: TypeAlias = Callable[[Delta], Awaitable[None]]
+
+
+class ModelBackend(Protocol):
+    """Answers one request. It knows nothing of loops, tools being run, retries, sessions or spans."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Who will answer; known before the first request."""
+        ...
+
+    async def generate(self, request: ModelRequest, on_delta: OnDelta | None = None) -> ModelResponse:
+        """Answer a request; with `on_delta`, stream: await it with each piece, then return the whole.
+
+        Raises:
+            ModelError: there was no answer, or none that can be used.
+        """
+        ...

@@ -1,0 +1,96 @@
+"""Asks a server that speaks Chat Completions."""
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse, OnDelta
+from agentkit.models.http import CONCURRENCY, Server
+
+from .decode import StreamDecoder, decode
+from .encode import encode
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+_OPENAI = "https://api.openai.com/v1"
+_PROVIDERS = {
+    "openai.com": "openai",
+    "azure.com": "azure.ai.openai",
+    "groq.com": "groq",
+    "mistral.ai": "mistral_ai",
+    "deepseek.com": "deepseek",
+    "x.ai": "x_ai",
+    "perplexity.ai": "perplexity",
+    "googleapis.com": "gcp.gemini",
+}
+
+
+class ChatBackend:
+    """A model on OpenAI, on Azure, or on any server that speaks the Chat Completions wire.
+
+    Args:
+        model: The model's name, as the server knows it; on Azure, the deployment's.
+        base_url: Where the server is, `http://localhost:8000/v1` for example; OPENAI_BASE_URL, or OpenAI itself.
+        api_key: The key; OPENAI_API_KEY if not given.
+        client: An `openai.AsyncOpenAI` or `AsyncAzureOpenAI` of your own, instead of the two above.
+        concurrency: Requests to this server at the same time, over all agents of an event loop; further ones wait.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        client: "AsyncOpenAI | None" = None,
+        concurrency: int = CONCURRENCY,
+    ) -> None:
+        self.model = model
+        self.server = Server(base_url=base_url, api_key=api_key, client=client, concurrency=concurrency)
+
+    def __repr__(self) -> str:
+        return f"ChatBackend({self.model!r}, base_url={self._base_url!r})"
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        """Who will answer."""
+        url = urlsplit(self._base_url)
+        host = url.hostname or ""
+        provider = next((name for domain, name in _PROVIDERS.items() if f".{host}".endswith(f".{domain}")), "openai")
+        port = url.port or (80 if url.scheme == "http" else 443)
+        return ModelInfo(provider=provider, model=self.model, address=host or None, port=port if host else None)
+
+    async def generate(self, request: ModelRequest, on_delta: OnDelta | None = None) -> ModelResponse:
+        """Ask for one answer; see `ModelBackend`."""
+        body = encode(request, self.model, stream=on_delta is not None)
+        door, timeout = self.server.door(), request.settings.timeout
+        if on_delta is None:
+            return decode(await door.post(self._path, body, timeout=timeout), request)
+        decoder = StreamDecoder(request)
+        async with door.events(self._path, body, timeout=timeout) as events:
+            async for event in events:
+                for delta in decoder.feed(event.data):
+                    await on_delta(delta)
+        return decoder.response()
+
+    @property
+    def _base_url(self) -> str:
+        if self.server.client is not None:
+            return str(self.server.client.base_url)
+        return self.server.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
+
+    @property
+    def _path(self) -> str:
+        """On Azure the deployment stands in the path, which the SDK can only see to where it encodes the body."""
+        client = self.server.client
+        if client is None or "/openai/deployments" in client.base_url.path or not _is_azure(client):
+            return "/chat/completions"
+        return f"/deployments/{self.model}/chat/completions"
+
+
+def _is_azure(client: "AsyncOpenAI") -> bool:
+    import openai
+
+    return isinstance(client, openai.AsyncAzureOpenAI)

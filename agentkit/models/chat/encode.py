@@ -1,0 +1,109 @@
+"""A `ModelRequest` -> the body of a Chat Completions request. Pure; a body is a join of bytes that were encoded once.
+
+Source: https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+import re
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from agentkit.messages import AssistantMessage, ImagePart, Message, Part, ToolCall, ToolResult, UserMessage
+from agentkit.models.base import ModelRequest, ModelSettings
+from agentkit.registry import ToolRegistry
+
+WIRE = "chat"
+
+
+def encode(request: ModelRequest, model: str, *, stream: bool) -> bytes:
+    """The request's body as JSON."""
+    messages = [message.encoded(WIRE, encode_message) for message in request.messages]
+    if request.instructions:
+        messages.insert(0, to_json({"role": "system", "content": request.instructions}))
+    parts = [b'{"model":', to_json(model), b',"messages":[', b",".join(messages), b"]"]
+    if len(request.tools):
+        parts += [b',"tools":', request.tools.encoded(WIRE, encode_tools)]
+    options = _options(request, stream=stream)
+    if options:
+        parts += [b",", to_json(options)[1:-1]]
+    parts.append(b"}")
+    return b"".join(parts)
+
+
+def encode_tools(tools: ToolRegistry) -> bytes:
+    """The tools as JSON functions."""
+    return to_json(
+        [
+            {
+                "type": "function",
+                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+            }
+            for tool in tools
+        ]
+    )
+
+
+def encode_message(message: Message) -> bytes:
+    """One message as JSON."""
+    match message:
+        case UserMessage(content=content):
+            said = content if isinstance(content, str) else [_part(part) for part in content]
+            return to_json({"role": "user", "content": said})
+        case AssistantMessage():
+            return to_json(_assistant(message))
+        case ToolResult():
+            return to_json({"role": "tool", "tool_call_id": message.call_id, "content": message.content})
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if isinstance(part, ImagePart):
+        return {"type": "image_url", "image_url": {"url": part.url}}
+    return {"type": "text", "text": part.text}
+
+
+def _assistant(message: AssistantMessage) -> dict[str, Any]:
+    text = message.text or message.refusal
+    if not message.tool_calls:
+        return {"role": "assistant", "content": text or ""}
+    return {"role": "assistant", "content": text or None, "tool_calls": [_call(call) for call in message.tool_calls]}
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    name = re.sub(r"[^a-zA-Z0-9_-]", "_", call.name)[:64] or "unnamed"
+    return {"id": call.id, "type": "function", "function": {"name": name, "arguments": _object(call.arguments)}}
+
+
+def _object(arguments: str) -> str:
+    """The arguments as they are if they are a JSON object, else an empty one: servers refuse anything else."""
+    try:
+        fits = isinstance(from_json(arguments), dict)
+    except ValueError:
+        fits = False
+    return arguments if fits else "{}"
+
+
+def _options(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
+    settings = request.settings
+    options: dict[str, Any] = {
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "max_completion_tokens": settings.max_tokens,
+        "stop": settings.stop or None,
+        "seed": settings.seed,
+        "reasoning_effort": settings.reasoning_effort,
+    }
+    if len(request.tools):
+        options["tool_choice"] = _tool_choice(settings)
+        options["parallel_tool_calls"] = settings.parallel_tool_calls
+    if request.output is not None:
+        form = {"name": request.output.name, "schema": request.output.schema}
+        options["response_format"] = {"type": "json_schema", "json_schema": form}
+    if stream:
+        options |= {"stream": True, "stream_options": {"include_usage": True}}
+    return {name: value for name, value in options.items() if value is not None} | dict(settings.extra)
+
+
+def _tool_choice(settings: ModelSettings) -> Any:
+    if settings.tool_choice in (None, "auto", "none", "required"):
+        return settings.tool_choice
+    return {"type": "function", "function": {"name": settings.tool_choice}}

@@ -1,0 +1,175 @@
+"""The one door to HTTP model servers: the openai SDK's client, used for bytes.
+
+The SDK gives keys, base URL, Azure, time limits, proxies and retries; its typed methods, which re-encode the whole
+history on every call, are not used (`benchmarks/` shows what that saves).
+"""
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from anyio.lowlevel import RunVar
+
+from agentkit.errors import ConfigError
+
+from .sse import Event, EventSplitter
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+CONCURRENCY = 100
+"""Requests to one server at the same time; further ones wait."""
+LANE = 25
+"""Requests that share one connection pool: a pool looks through all its connections for each of them."""
+CLOSE_SECONDS = 2.0
+
+_LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
+_OPTIONS: Any = {"headers": {"Content-Type": "application/json"}, "security": {"bearer_auth": True}}
+_doors: RunVar["dict[Server, Door]"] = RunVar("agentkit_http_doors")
+_loopback_only = False
+
+
+def loopback_only(on: bool) -> bool:
+    """Refuse requests that would leave this machine, as a test suite wants; returns what was set before."""
+    global _loopback_only
+    before, _loopback_only = _loopback_only, on
+    return before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Where a model is served. What is not given, the SDK takes from OPENAI_BASE_URL and OPENAI_API_KEY."""
+
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    client: "AsyncOpenAI | None" = field(default=None, repr=False)
+    """A client of the caller's own, Azure's for example; it belongs to one event loop, and the caller closes it."""
+    concurrency: int = CONCURRENCY
+
+    def door(self) -> "Door":
+        """The door to this server in the current event loop; it closes when the loop ends."""
+        try:
+            doors = _doors.get()
+        except LookupError:
+            doors = {}
+            _doors.set(doors)
+        if self not in doors:
+            doors[self] = Door(self)
+        return doors[self]
+
+    def connect(self) -> "AsyncOpenAI":
+        """A client for this server.
+
+        Raises:
+            ConfigError: there is no API key.
+        """
+        if self.client is not None:
+            return self.client
+        import openai  # on first use: it costs many times what `import agentkit` does
+
+        try:
+            return openai.AsyncOpenAI(base_url=self.base_url, api_key=self.api_key)
+        except openai.OpenAIError:
+            raise ConfigError(
+                "there is no API key: set OPENAI_API_KEY or pass api_key= (any text, for a server that needs none); "
+                'the model "local:needle" needs neither key nor server'
+            ) from None
+
+
+@dataclass(slots=True)
+class _Lane:
+    client: "AsyncOpenAI"
+    busy: int = 0
+
+
+class Door:
+    """One server in one event loop: a limit on requests, and as many connection pools as these need."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._limit = anyio.Semaphore(server.concurrency, fast_acquire=True)
+        self._lanes: list[_Lane] = []
+        self._closer = self._close_when_the_loop_ends()
+
+    async def post(self, path: str, body: bytes, *, timeout: float | None = None) -> bytes:
+        """Post JSON and return the body of the answer.
+
+        Raises:
+            ModelError: the request failed; which one says how.
+        """
+        async with self._limit, self._lane() as client:
+            content: bytes = (await self._send(client, path, body, timeout, stream=False)).content
+        return content
+
+    @asynccontextmanager
+    async def events(
+        self, path: str, body: bytes, *, timeout: float | None = None
+    ) -> AsyncGenerator[AsyncGenerator[Event]]:
+        """Post JSON and read the answer as server-sent events, until the block is left.
+
+        Raises:
+            ModelError: the request failed, or the connection broke in the middle.
+        """
+        async with self._limit, self._lane() as client:
+            response = await self._send(client, path, body, timeout, stream=True)
+            try:
+                async with aclosing(_read(response, client.api_key)) as events:
+                    yield events
+            finally:
+                with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+                    await response.aclose()
+
+    async def _send(self, client: "AsyncOpenAI", path: str, body: bytes, timeout: float | None, *, stream: bool) -> Any:
+        import httpx2
+        import openai
+
+        from .http_errors import mapped
+
+        if _loopback_only and not _LOOPBACK.match(client.base_url.host):
+            raise ConfigError(f"a request to {client.base_url.host!r} was made where real models are forbidden")
+        options: Any = _OPTIONS if timeout is None else {**_OPTIONS, "timeout": timeout}
+        with mapped(client.api_key):
+            return await client.post(
+                path,
+                content=body,
+                cast_to=httpx2.Response,
+                options=options,
+                stream=stream,
+                stream_cls=openai.AsyncStream[Any],
+            )
+
+    @asynccontextmanager
+    async def _lane(self) -> AsyncGenerator["AsyncOpenAI"]:
+        lane = next((lane for lane in self._lanes if lane.busy < LANE or self._server.client), None)
+        if lane is None:
+            lane = _Lane(self._server.connect())
+            if not self._lanes and self._server.client is None:
+                await anext(self._closer)
+            self._lanes.append(lane)
+        lane.busy += 1
+        try:
+            yield lane.client
+        finally:
+            lane.busy -= 1
+
+    async def _close_when_the_loop_ends(self) -> AsyncGenerator[None]:
+        """Started, never finished: asyncio and trio both close open async generators when an event loop ends."""
+        try:
+            yield
+        finally:
+            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+                for lane in self._lanes:
+                    await lane.client.close()
+
+
+async def _read(response: Any, secret: str) -> AsyncGenerator[Event]:
+    from .http_errors import mapped
+
+    splitter = EventSplitter()
+    with mapped(secret):
+        async for chunk in response.aiter_bytes():
+            for event in splitter.feed(chunk):
+                yield event

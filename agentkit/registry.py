@@ -1,0 +1,77 @@
+"""The tools of an agent, by name."""
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from .errors import ToolDefinitionError, UnknownTool
+from .tool import Tool
+
+
+class ToolRegistry:
+    """Tools by name, in the order given. It does not change, so what is derived from it is worked out once.
+
+    Raises:
+        ToolDefinitionError: two tools have one name, or a function cannot be a tool.
+    """
+
+    def __init__(self, tools: Iterable[Tool | Callable[..., Any]] = ()) -> None:
+        self._tools: dict[str, Tool] = {}
+        self._wires: dict[str, bytes] = {}
+        for tool in map(Tool.of, tools):
+            if (other := self._tools.setdefault(tool.name, tool)) is not tool:
+                raise ToolDefinitionError(
+                    f"two tools are called {tool.name!r}: one from {_origin(other)}, one from {_origin(tool)}; "
+                    "rename one with @tool(name=...)"
+                )
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(self._tools.values())
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tools
+
+    def __getitem__(self, name: str) -> Tool:
+        """The tool of this name.
+
+        Raises:
+            UnknownTool: there is none; the message tells the model what there is.
+        """
+        try:
+            return self._tools[name]
+        except KeyError:
+            raise UnknownTool(self._unknown(name)) from None
+
+    def __repr__(self) -> str:
+        return f"ToolRegistry({', '.join(self._tools)})"
+
+    @property
+    def names(self) -> list[str]:
+        """The tools' names, in order."""
+        return list(self._tools)
+
+    def encoded(self, wire: str, encode: "Callable[[ToolRegistry], bytes]") -> bytes:
+        """The tools' bytes on a wire, encoded once."""
+        done = self._wires.get(wire)
+        if done is None:
+            done = self._wires[wire] = encode(self)
+        return done
+
+    def _unknown(self, name: str) -> str:
+        if not self._tools:
+            return f"There is no tool {name[:64]!r}: no tools are available. Answer without one."
+        close = difflib.get_close_matches(name.lower(), {n.lower(): n for n in self._tools}, n=3)
+        by_lower = {n.lower(): n for n in self._tools}
+        if close:
+            return f"There is no tool {name[:64]!r}. Did you mean: {[by_lower[n] for n in close]}?"
+        return f"There is no tool {name[:64]!r}. There are: {self.names}."
+
+
+def _origin(tool: Tool) -> str:
+    function: Any = tool.function
+    while hasattr(function, "func"):
+        function = function.func
+    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__qualname__)}"

@@ -1,0 +1,83 @@
+"""A run that somebody watches: its events one by one, then its result."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Generic
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from .errors import ConfigError
+from .events import Emit, Event, Out, RunResult
+from .loop import Run
+from .messages import UserMessage
+
+
+class RunStream(Generic[Out]):
+    """The events of a run, to be read with `async for`; the watcher sets the pace.
+
+    What ends the run is raised by the iteration: whatever `Agent.run` raises.
+    """
+
+    def __init__(self, events: MemoryObjectReceiveStream[Event]) -> None:
+        self._events = events
+        self._result: RunResult[Out] | None = None
+        self._error: BaseException | None = None
+
+    def __aiter__(self) -> "RunStream[Out]":
+        return self
+
+    async def __anext__(self) -> Event:
+        try:
+            return await self._events.receive()
+        except anyio.EndOfStream:
+            if self._error is not None:
+                raise self._error from None
+            raise StopAsyncIteration from None
+
+    @property
+    def result(self) -> RunResult[Out]:
+        """What the run came to, once all its events are read.
+
+        Raises:
+            ConfigError: it has not finished.
+        """
+        if self._result is None:
+            raise ConfigError("the run has no result yet: read its events to the end first")
+        return self._result
+
+    async def finish(self) -> RunResult[Out]:
+        """Read the rest of the events and return what the run came to."""
+        async for _ in self:
+            pass
+        return self.result
+
+    async def _drive(self, run: Run[Out], prompt: UserMessage | None, send: MemoryObjectSendStream[Event]) -> None:
+        with send:
+            try:
+                self._result = await run.run(prompt)
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as error:  # kept for the watcher: a task group would wrap it
+                self._error = error
+
+
+@asynccontextmanager
+async def watch(
+    start: Callable[[Emit], Awaitable[Run[Out]]], prompt: UserMessage | None
+) -> AsyncGenerator[RunStream[Out]]:
+    """Run beside the watcher's block; leaving the block cancels the run and waits until it has ended."""
+    send, receive = anyio.create_memory_object_stream[Event]()
+    stream: RunStream[Out] = RunStream(receive)
+    left_with: Exception | None = None
+    with send, receive:
+        run = await start(send.send)
+        async with anyio.create_task_group() as group:
+            group.start_soon(stream._drive, run, prompt, send)
+            try:
+                yield stream
+            except Exception as error:  # raised again outside of the task group, which would wrap it
+                left_with = error
+            group.cancel_scope.cancel()
+    if left_with is not None:
+        raise left_with

@@ -1,0 +1,52 @@
+"""Where runs are seen from outside: OpenTelemetry, of which this package is the only importer."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from agentkit.messages import ToolCall
+from agentkit.models.base import ModelInfo, ModelRequest
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer, TracerProvider
+
+    from .spans import AgentSpan, ChatSpan, ToolSpan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telemetry:
+    """Where an agent's spans go: to the application's own OpenTelemetry set-up, unless a provider is given."""
+
+    tracer_provider: "TracerProvider | None" = field(default=None, repr=False)
+
+    @cached_property
+    def _tracer(self) -> "Tracer":
+        from opentelemetry import trace  # on first use: it costs a good part of `import agentkit`
+
+        from .semconv import SCHEMA_URL
+
+        return trace.get_tracer("agentkit", version("agentkit"), self.tracer_provider, SCHEMA_URL)
+
+    def agent(
+        self, agent: str, model: ModelInfo, request: ModelRequest, conversation: str | None
+    ) -> "AbstractContextManager[AgentSpan]":
+        """A span around a run."""
+        from .spans import agent_span
+
+        return agent_span(self._tracer, agent, model, request, conversation)
+
+    def chat(
+        self, model: ModelInfo, request: ModelRequest, conversation: str | None, *, stream: bool
+    ) -> "AbstractContextManager[ChatSpan]":
+        """A span around a model call."""
+        from .spans import chat_span
+
+        return chat_span(self._tracer, model, request, conversation, stream)
+
+    def tool(self, agent: str, call: ToolCall, description: str) -> "AbstractContextManager[ToolSpan]":
+        """A span around a tool call."""
+        from .spans import tool_span
+
+        return tool_span(self._tracer, agent, call, description)

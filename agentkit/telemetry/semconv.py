@@ -1,0 +1,40 @@
+"""The names that agentkit's spans use, all of them.
+
+Source: OpenTelemetry GenAI semantic conventions, https://github.com/open-telemetry/semantic-conventions-genai
+(status: Development, so a name that changes there is one line here).
+"""
+
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.37.0"
+
+CHAT = "chat"
+EXECUTE_TOOL = "execute_tool"
+INVOKE_AGENT = "invoke_agent"
+
+AGENT_NAME = "gen_ai.agent.name"
+CONVERSATION_ID = "gen_ai.conversation.id"
+ERROR_TYPE = "error.type"
+OPERATION_NAME = "gen_ai.operation.name"
+OUTPUT_TYPE = "gen_ai.output.type"
+PROVIDER_NAME = "gen_ai.provider.name"
+REQUEST_MAX_TOKENS = "gen_ai.request.max_tokens"
+REQUEST_MODEL = "gen_ai.request.model"
+REQUEST_REASONING_LEVEL = "gen_ai.request.reasoning.level"
+REQUEST_SEED = "gen_ai.request.seed"
+REQUEST_STOP_SEQUENCES = "gen_ai.request.stop_sequences"
+REQUEST_STREAM = "gen_ai.request.stream"
+REQUEST_TEMPERATURE = "gen_ai.request.temperature"
+REQUEST_TOP_P = "gen_ai.request.top_p"
+RESPONSE_FINISH_REASONS = "gen_ai.response.finish_reasons"
+RESPONSE_ID = "gen_ai.response.id"
+RESPONSE_MODEL = "gen_ai.response.model"
+SERVER_ADDRESS = "server.address"
+SERVER_PORT = "server.port"
+TOOL_CALL_ID = "gen_ai.tool.call.id"
+TOOL_DESCRIPTION = "gen_ai.tool.description"
+TOOL_NAME = "gen_ai.tool.name"
+TOOL_TYPE = "gen_ai.tool.type"
+USAGE_CACHE_READ_TOKENS = "gen_ai.usage.cache_read.input_tokens"
+USAGE_CACHE_WRITE_TOKENS = "gen_ai.usage.cache_write.input_tokens"
+USAGE_INPUT_TOKENS = "gen_ai.usage.input_tokens"
+USAGE_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+USAGE_REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens"

@@ -1,0 +1,170 @@
+"""The spans of a run: `invoke_agent`, and inside it one `chat` per model call and one `execute_tool` per tool call.
+
+A span changes nothing: with no OpenTelemetry SDK set up, or with all of these calls deleted, a run is the same.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from opentelemetry import context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, format_trace_id, set_span_in_context
+
+from agentkit.errors import AgentError
+from agentkit.messages import ToolCall, Usage
+from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse
+
+from . import semconv as s
+
+Attributes: TypeAlias = dict[str, Any]
+
+
+@contextmanager
+def agent_span(
+    tracer: Tracer, agent: str, model: ModelInfo, request: ModelRequest, conversation: str | None
+) -> "Generator[AgentSpan]":
+    """A span around a run."""
+    attributes = {
+        s.OPERATION_NAME: s.INVOKE_AGENT,
+        s.AGENT_NAME: agent,
+        s.REQUEST_MODEL: model.model,
+        **_request_attributes(request, conversation),
+    }
+    with _span(tracer, f"{s.INVOKE_AGENT} {agent}".rstrip(), SpanKind.INTERNAL, attributes) as span:
+        yield AgentSpan(span)
+
+
+@contextmanager
+def chat_span(
+    tracer: Tracer, model: ModelInfo, request: ModelRequest, conversation: str | None, stream: bool
+) -> "Generator[ChatSpan]":
+    """A span around a model call."""
+    attributes = {
+        s.OPERATION_NAME: s.CHAT,
+        s.PROVIDER_NAME: model.provider,
+        s.REQUEST_MODEL: model.model,
+        s.SERVER_ADDRESS: model.address,
+        s.SERVER_PORT: model.port,
+        s.REQUEST_STREAM: stream or None,
+        **_request_attributes(request, conversation),
+    }
+    kind = SpanKind.INTERNAL if model.in_process else SpanKind.CLIENT
+    with _span(tracer, f"{s.CHAT} {model.model}", kind, attributes) as span:
+        yield ChatSpan(span)
+
+
+@contextmanager
+def tool_span(tracer: Tracer, agent: str, call: ToolCall, description: str) -> "Generator[ToolSpan]":
+    """A span around a tool call."""
+    attributes = {
+        s.OPERATION_NAME: s.EXECUTE_TOOL,
+        s.TOOL_NAME: call.name or "unnamed",
+        s.TOOL_TYPE: "function",
+        s.TOOL_CALL_ID: call.id,
+        s.TOOL_DESCRIPTION: description,
+        s.AGENT_NAME: agent,
+    }
+    with _span(tracer, f"{s.EXECUTE_TOOL} {attributes[s.TOOL_NAME]}", SpanKind.INTERNAL, attributes) as span:
+        yield ToolSpan(span)
+
+
+class AgentSpan:
+    """The span of a run."""
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace as 32 hex digits, if there is one."""
+        found = self._span.get_span_context()
+        return format_trace_id(found.trace_id) if found.is_valid else None
+
+    def spent(self, usage: Usage, finish_reason: str | None) -> None:
+        """Note what the run's model calls used together, and why the last answer ended."""
+        if self._span.is_recording():
+            reasons = [finish_reason] if finish_reason else None
+            _set(self._span, {s.RESPONSE_FINISH_REASONS: reasons, **_usage_attributes(usage)})
+
+
+class ChatSpan:
+    """The span of a model call."""
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def answered(self, response: ModelResponse) -> None:
+        """Note what the answer says of itself."""
+        if self._span.is_recording():
+            attributes = {
+                s.RESPONSE_ID: response.id,
+                s.RESPONSE_MODEL: response.model,
+                s.RESPONSE_FINISH_REASONS: [response.finish_reason],
+                s.USAGE_CACHE_READ_TOKENS: response.usage.cache_read_tokens or None,
+                s.USAGE_CACHE_WRITE_TOKENS: response.usage.cache_write_tokens or None,
+                s.USAGE_REASONING_TOKENS: response.usage.reasoning_tokens or None,
+            }
+            _set(self._span, attributes | _usage_attributes(response.usage))
+
+
+class ToolSpan:
+    """The span of a tool call."""
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def failed(self, error: Exception) -> None:
+        """Note an error that is told to the model: the run goes on, but this call has failed."""
+        if self._span.is_recording():
+            _failed(self._span, error)
+
+
+@contextmanager
+def _span(tracer: Tracer, name: str, kind: SpanKind, attributes: Attributes) -> Generator[Span]:
+    """A span around a block; whatever leaves the block as an exception, a cancellation too, is the span's error."""
+    span = tracer.start_span(name, kind=kind, attributes=_known(attributes))
+    token = context.attach(set_span_in_context(span))
+    try:
+        yield span
+    except BaseException as error:
+        if span.is_recording():
+            _failed(span, error)
+        raise
+    finally:
+        context.detach(token)
+        span.end()
+
+
+def _failed(span: Span, error: BaseException) -> None:
+    """Mark a span as failed. Only our own errors' words are shown: others' may hold what the user or a tool said."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    span.set_attribute(s.ERROR_TYPE, name)
+    span.set_status(Status(StatusCode.ERROR, str(error)[:200] if isinstance(error, AgentError) else None))
+
+
+def _request_attributes(request: ModelRequest, conversation: str | None) -> Attributes:
+    settings = request.settings
+    return {
+        s.CONVERSATION_ID: conversation,
+        s.OUTPUT_TYPE: "json" if request.output else None,
+        s.REQUEST_TEMPERATURE: None if settings.temperature is None else float(settings.temperature),
+        s.REQUEST_TOP_P: None if settings.top_p is None else float(settings.top_p),
+        s.REQUEST_MAX_TOKENS: settings.max_tokens,
+        s.REQUEST_STOP_SEQUENCES: list(settings.stop) or None,
+        s.REQUEST_SEED: settings.seed,
+        s.REQUEST_REASONING_LEVEL: settings.reasoning_effort,
+    }
+
+
+def _usage_attributes(usage: Usage) -> Attributes:
+    return {s.USAGE_INPUT_TOKENS: usage.input_tokens, s.USAGE_OUTPUT_TOKENS: usage.output_tokens}
+
+
+def _set(span: Span, attributes: Attributes) -> None:
+    span.set_attributes(_known(attributes))
+
+
+def _known(attributes: Attributes) -> Attributes:
+    """What is unknown is left out, as the conventions ask."""
+    return {name: value for name, value in attributes.items() if value is not None and value != ""}
