@@ -1,9 +1,20 @@
 """What every test stands on."""
 
+from collections.abc import Generator
+
 import pytest
+
+from agentkit.testing import no_real_models
 
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The core is promised on both event loops, so its tests run on both."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def offline() -> Generator[None]:
+    """No test can reach a real model by accident."""
+    with no_real_models():
+        yield

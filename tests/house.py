@@ -24,7 +24,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 class Import:
     """One name that a module imports, wherever in the module that is."""
 
-    line: int
+    lineno: int
     target: str
     """The imported module in full, as `agentkit.models.base`."""
     name: str = ""
@@ -49,8 +49,9 @@ class Module:
     def package(self) -> str:
         return self.name if self.file.endswith("__init__.py") else self.name.rpartition(".")[0]
 
-    def at(self, where: ast.AST | int) -> str:
-        return f"{self.file}:{where if isinstance(where, int) else getattr(where, 'lineno', 1)}"
+    def at(self, where: ast.AST | Import, what: str) -> str:
+        """A violation."""
+        return f"{self.file}:{getattr(where, 'lineno', 1)}: {what}"
 
     def functions(self) -> Iterator[Function]:
         return (node for node in ast.walk(self.tree) if isinstance(node, Function))
@@ -67,7 +68,7 @@ class House:
     A name is one module; with `.*` it is a package and all that is in it. Names in a set stand side by side.
     """
     doors: Mapping[str, Sequence[str]]
-    """Library -> the files or folders (with `/`) that may import it."""
+    """Library -> the files, or folders (with `/`), that may import it."""
     shelf: Sequence[str]
     """What a ready-made tool may take from `agentkit`."""
     banned: Mapping[str, str]
@@ -116,23 +117,27 @@ class House:
         return None
 
     def imports(self, module: Module) -> Iterator[Import]:
-        """What a module imports: at the top, in functions, under `TYPE_CHECKING`, through `import_module("...")`."""
+        """What a module imports: at the top, inside functions, under `TYPE_CHECKING`.
+
+        Where `import_module` is called, whatever module the file spells out is taken to be imported.
+        """
+        late = "import_module(" in module.source
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
-                    yield Import(line=node.lineno, target=alias.name)
+                    yield Import(lineno=node.lineno, target=alias.name)
             elif isinstance(node, ast.ImportFrom):
                 base = absolute("." * node.level + (node.module or ""), module.package)
                 for alias in node.names:
                     inner = f"{base}.{alias.name}"
                     if inner in self.modules and alias.name not in self.bound_in(base):
-                        yield Import(line=node.lineno, target=inner)
+                        yield Import(lineno=node.lineno, target=inner)
                     else:
-                        yield Import(line=node.lineno, target=base, name=alias.name)
-            elif isinstance(node, ast.Call) and called(node) in {"import_module", "importlib.import_module"}:
-                match node.args:
-                    case [ast.Constant(value=str(name)), *_]:
-                        yield Import(line=node.lineno, target=absolute(name, module.package))
+                        yield Import(lineno=node.lineno, target=base, name=alias.name)
+            elif late and isinstance(node, ast.Constant) and isinstance(node.value, str):
+                named = absolute(node.value, module.package)
+                if named in self.modules or named.split(".")[0] in self.doors:
+                    yield Import(lineno=node.lineno, target=named)
 
     def bound_in(self, package: str) -> set[str]:
         """The names a package takes from its modules: `agentkit.tool` is the decorator, not the module."""
@@ -160,7 +165,8 @@ def called(node: ast.Call) -> str:
 def every_module_has_a_place(house: House) -> Iterator[str]:
     for module in house.modules.values():
         if house.place(module.name) is None:
-            yield f"{module.file}:1: {module.name!r} is not on the plan; give it a place in LAYERS, tests/test_house.py"
+            what = f"{module.name!r} is not on the plan; give it a place in LAYERS in tests/test_house.py"
+            yield module.at(module.tree, what)
 
 
 def imports_point_down_and_left(house: House) -> Iterator[str]:
@@ -170,25 +176,24 @@ def imports_point_down_and_left(house: House) -> Iterator[str]:
             there = house.place(found.target)
             if here is None or there is None or there[0] < here[0] or there == here:
                 continue
-            line = f"{module.at(found.line)}: {module.name!r} ({here[1]}) imports {found.target!r} ({there[1]})"
+            what = f"{module.name!r} ({here[1]}) imports {found.target!r} ({there[1]})"
             if there[0] == here[0]:
-                yield f"{line}, which stands beside it: siblings never meet; move what both need below them"
+                yield module.at(found, f"{what} beside it; siblings never meet, so move what both need below them")
             else:
-                yield f"{line}, which stands above it or to its right; move what is needed down, or pass it in"
+                yield module.at(found, f"{what} above it or to its right; move what is needed down, or pass it in")
 
 
 def no_import_cycles(house: House) -> Iterator[str]:
-    graph = {
-        module.name: {found.target: module.at(found.line) for found in house.own_imports(module)}
-        for module in house.modules.values()
-    }
+    modules = house.modules
+    graph = {name: {found.target: found for found in house.own_imports(modules[name])} for name in modules}
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> Iterator[str]:
         if name in path:
             loop = [*path[path.index(name) :], name]
-            steps = " imports ".join(f"{b!r} ({graph[a][b]})" for a, b in pairwise(loop))
-            yield f"{graph[name][loop[1]]}: import cycle: {name!r} imports {steps}; move what is shared below both"
+            steps = " imports ".join(f"{b!r} ({modules[a].file}:{graph[a][b].lineno})" for a, b in pairwise(loop))
+            what = f"import cycle: {name!r} imports {steps}; move what is shared below both"
+            yield modules[name].at(graph[name][loop[1]], what)
         elif name not in done:
             for target in graph.get(name, {}):
                 yield from visit(target, (*path, name))
@@ -202,54 +207,46 @@ def libraries_have_one_door(house: House) -> Iterator[str]:
     for module in house.modules.values():
         for found in house.imports(module):
             library = found.target.split(".")[0]
+            doors = house.doors.get(library)
             if library == "agentkit" or module.file.startswith("tools/"):
                 continue
-            doors = house.doors.get(library)
             if doors is None and library not in sys.stdlib_module_names:
-                yield (
-                    f"{module.at(found.line)}: {library!r} is a new library; "
-                    "if it is needed, give it a door in DOORS in tests/test_house.py"
-                )
-            elif doors is not None and not any(
-                module.file == d or (d[-1] == "/" and module.file.startswith(d)) for d in doors
-            ):
+                what = f"{library!r} is a new library; if it is needed, give it a door in DOORS in tests/test_house.py"
+                yield module.at(found, what)
+            if doors is not None and not any(module.file.startswith(door) for door in doors):
                 where = " and ".join(doors) or "nowhere"
-                yield f"{module.at(found.line)}: {library!r} is imported in {where} only; go through what stands there"
+                yield module.at(found, f"{library!r} is imported in {where} only; go through what stands there")
 
 
 def ready_made_tools_stand_alone(house: House) -> Iterator[str]:
+    free = f"import the standard library and `from agentkit import {', '.join(house.shelf)}` only"
     for module in house.modules.values():
-        if not module.file.startswith("tools/"):
-            continue
-        for found in house.imports(module):
+        for found in house.imports(module) if module.file.startswith("tools/") else ():
             if found.target == "agentkit" and found.name in house.shelf:
                 continue
             if found.target.split(".")[0] not in sys.stdlib_module_names:
-                what = f"{found.name} from {found.target}" if found.name else found.target
-                yield (
-                    f"{module.at(found.line)}: a ready-made tool imports {what!r}; people copy these files, "
-                    f"so import the standard library and `from agentkit import {', '.join(house.shelf)}` only"
-                )
+                taken = f"{found.name} from {found.target}" if found.name else found.target
+                yield module.at(found, f"a ready-made tool imports {taken!r}; people copy these files, so {free}")
 
 
 def modules_use_public_names(house: House) -> Iterator[str]:
     for module in house.modules.values():
-        for found in house.own_imports(module):
+        for found in house.imports(module):
             path = [*found.target.split("."), found.name]
             for end, part in enumerate(path):
                 owner = ".".join(path[:end])
                 if private(part) and not f"{module.package}.".startswith(f"{owner}."):
-                    yield f"{module.at(found.line)}: {part!r} is private to {owner!r}; use, or ask for, a public name"
+                    yield module.at(found, f"{part!r} is private to {owner!r}; use, or ask for, a public name")
         own = {name for node in ast.walk(module.tree) for name in defined(node)}
         for node in ast.walk(module.tree):
             name = reached_into(node)
             if name is not None and private(name) and name not in own:
-                yield f"{module.at(node)}: {name!r} is private to another module; use, or ask for, a public name"
+                yield module.at(node, f"{name!r} is private to another module; use, or ask for, a public name")
 
 
 def private(name: str) -> bool:
     namedtuple = {"_replace", "_asdict", "_fields", "_make"}
-    return name.startswith("_") and name != "_" and not name.startswith("__") and name not in namedtuple
+    return name.startswith("_") and not name.startswith("__") and name != "_" and name not in namedtuple
 
 
 def defined(node: ast.AST) -> Iterator[str]:
@@ -277,9 +274,10 @@ def reached_into(node: ast.AST) -> str | None:
 
 def modules_are_small(house: House) -> Iterator[str]:
     for module in house.modules.values():
-        lines = module.source.count("\n")
+        lines = len(module.source.splitlines())
         if lines > house.module_lines:
-            yield f"{module.file}:1: {lines} lines, {house.module_lines} are allowed; this is two modules: name them"
+            what = f"{lines} lines, {house.module_lines} are allowed; these are two modules, so name them"
+            yield module.at(module.tree, what)
 
 
 def functions_are_short(house: House) -> Iterator[str]:
@@ -287,10 +285,8 @@ def functions_are_short(house: House) -> Iterator[str]:
         for function in module.functions():
             lines = code_lines(function)
             if lines > house.function_lines:
-                yield (
-                    f"{module.at(function)}: {function.name!r} has {lines} lines, {house.function_lines} are allowed; "
-                    "give a part of it a name of its own"
-                )
+                what = f"{function.name!r} has {lines} lines, {house.function_lines} are allowed; give a part a name"
+                yield module.at(function, what)
 
 
 def code_lines(function: Function) -> int:
@@ -309,52 +305,45 @@ def functions_take_few_parameters(house: House) -> Iterator[str]:
             given = [p.arg for p in [*a.posonlyargs, *a.args, a.vararg, *a.kwonlyargs, a.kwarg] if p is not None]
             count = len(given) - (given[:1] in (["self"], ["cls"]))
             if count > house.parameters:
-                yield (
-                    f"{module.at(function)}: {function.name!r} has {count} parameters of its own, {house.parameters} "
-                    "are allowed; some of them belong together in a record"
-                )
+                what = f"{function.name!r} has {count} parameters of its own, {house.parameters} are allowed"
+                yield module.at(function, f"{what}; some of them belong together in a record")
 
 
 def the_loop_is_one_function(house: House) -> Iterator[str]:
-    loop = house.modules.get("agentkit.loop")
-    if loop is None:
-        yield "agentkit/loop.py:1: there is no such file; the loop is where a newcomer looks for it"
-        return
+    loop = house.modules["agentkit.loop"]
     loops = [f for f in loop.functions() if any(isinstance(n, ast.While) for n in ast.walk(f))]
     if len(loops) != 1:
         names = ", ".join(repr(f.name) for f in loops) or "none"
-        yield f"{loop.file}:1: one function holds the `while` of the loop, here: {names}; keep the loop in one place"
+        yield loop.at(loop.tree, f"one function holds the `while` of the loop, here: {names}; keep it in one place")
     for function in loops:
-        if code_lines(function) > house.loop_lines:
-            yield (
-                f"{loop.at(function)}: the loop has {code_lines(function)} lines, {house.loop_lines} are allowed; "
-                "a new reason to branch wants a peel or a value, not an `if`"
-            )
+        lines = code_lines(function)
+        if lines > house.loop_lines:
+            what = f"the loop has {lines} lines, {house.loop_lines} are allowed"
+            yield loop.at(function, f"{what}; a new reason to branch wants a peel or a value, not an `if`")
 
 
 def the_door_is_what_we_meant(house: House) -> Iterator[str]:
     door = house.modules["agentkit"]
     seen = imported(house.root)
     promised = seen["promised"]
-    if promised != sorted(promised):
-        late = next(b for a, b in pairwise(promised) if b < a)
-        yield f"{door.file}:1: `__all__` is not sorted, {late!r} comes too late; sort it as `sorted` does"
+    late = [b for a, b in pairwise(promised) if b < a]
+    if late:
+        yield door.at(door.tree, f"`__all__` is not sorted, {late[0]!r} comes too late; sort it as `sorted` does")
     if len(promised) > house.public_names:
-        yield (
-            f"{door.file}:1: {len(promised)} public names, {house.public_names} are allowed; "
-            "what a user can live a week without belongs in a submodule"
-        )
+        what = f"{len(promised)} public names, {house.public_names} are allowed"
+        yield door.at(door.tree, f"{what}; what a user can live a week without belongs in a submodule")
     for name in seen["missing"]:
-        yield f"{door.file}:1: {name!r} is promised in `__all__` but is not there; import it, or take it out"
+        yield door.at(door.tree, f"{name!r} is promised in `__all__` but is not there; import it, or take it out")
     for name in seen["unpromised"]:
-        yield f"{door.file}:1: {name!r} is there but not in `__all__`; promise it, or give it an underscore"
+        yield door.at(door.tree, f"{name!r} is there but not in `__all__`; promise it, or give it an underscore")
 
 
 def the_door_opens_quickly(house: House) -> Iterator[str]:
+    door = house.modules["agentkit"]
     loaded = imported(house.root)["loaded"]
     for library in house.heavy:
         if library in loaded:
-            yield f"agentkit/__init__.py:1: `import agentkit` loads {library!r}; import it in the function that uses it"
+            yield door.at(door.tree, f"`import agentkit` loads {library!r}; import it in the function that uses it")
 
 
 def imported(root: Path) -> dict[str, list[str]]:
@@ -365,22 +354,18 @@ def imported(root: Path) -> dict[str, list[str]]:
         sys.path.insert(0, sys.argv[1])
         import agentkit
         loaded = sorted(set(sys.modules) - before)
-        held = {name: value for name, value in vars(agentkit).items() if not name.startswith("_")}
-        mine = {name for name, value in held.items() if not (isinstance(value, types.ModuleType)
-                and value.__name__ == f"agentkit.{name}")}
-        promised = agentkit.__all__
+        held = {name for name, value in vars(agentkit).items() if not name.startswith("_")
+                and not (isinstance(value, types.ModuleType) and value.__name__ == f"agentkit.{name}")}
         print(json.dumps({
             "loaded": loaded,
-            "promised": promised,
-            "missing": [name for name in promised if not hasattr(agentkit, name)],
-            "unpromised": sorted(mine - set(promised)),
+            "promised": agentkit.__all__,
+            "missing": [name for name in agentkit.__all__ if not hasattr(agentkit, name)],
+            "unpromised": sorted(held - set(agentkit.__all__)),
         }))
     """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(root)], capture_output=True, encoding="utf-8", check=False, timeout=60
-    )
-    if done.returncode:
-        raise AssertionError(f"`import agentkit` failed:\n{done.stderr}")
+    command = [sys.executable, "-c", script, str(root)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=60)
+    assert done.returncode == 0, f"`import agentkit` failed:\n{done.stderr}"
     seen: dict[str, list[str]] = json.loads(done.stdout)
     return seen
 
@@ -389,17 +374,17 @@ def nothing_runs_what_it_reads(house: House) -> Iterator[str]:
     for module in house.modules.values():
         for found in house.imports(module):
             if advice := house.banned.get(found.target.split(".")[0]):
-                yield f"{module.at(found.line)}: {found.target!r} runs what it reads; {advice}"
+                yield module.at(found, f"{found.target!r} runs what it reads; {advice}")
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Call) and (advice := house.banned.get(f"{called(node)}()")):
-                yield f"{module.at(node)}: {called(node)!r} runs what it reads; {advice}"
+                yield module.at(node, f"{called(node)!r} runs what it reads; {advice}")
 
 
 def tests_say_what_they_promise(house: House) -> Iterator[str]:
     for module in house.tests:
         for function in module.functions():
             if function.name.startswith("test_") and ast.get_docstring(function) is None:
-                yield f"{module.at(function)}: {function.name!r} has no docstring; say whose promise it is"
+                yield module.at(function, f"{function.name!r} has no docstring; say whose promise it is")
 
 
 def tests_do_not_sleep(house: House) -> Iterator[str]:
@@ -407,5 +392,6 @@ def tests_do_not_sleep(house: House) -> Iterator[str]:
         sleeps = {f"{library}.sleep" for library in ("time", "asyncio", "anyio", "trio")}
         sleeps |= {f.name for f in house.imports(module) if f.name == "sleep" and f"{f.target}.sleep" in sleeps}
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.Call) and called(node) in sleeps and ast.unparse(node).partition("(")[2] != "0)":
-                yield f"{module.at(node)}: {ast.unparse(node)!r} waits for a while; wait for the thing (anyio.Event)"
+            if isinstance(node, ast.Call) and called(node) in sleeps and ast.unparse(node) != f"{called(node)}(0)":
+                what = f"{ast.unparse(node)!r} waits for a while; wait for the thing itself (anyio.Event), or for ever"
+                yield module.at(node, f"{what} (anyio.sleep_forever)")

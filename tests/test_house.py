@@ -13,7 +13,7 @@ from house import House, Place, Rule
 
 LAYERS: dict[str, list[Place]] = {
     "words": ["messages", "errors", "limits"],
-    "tools": ["context", "schema", "results", "tool", "registry", "loader"],
+    "tools": ["context", "arguments", "schema", "results", "tool", "registry", "loader"],
     "models": [
         "models.base",
         "models.sse",
@@ -31,11 +31,11 @@ LAYERS: dict[str, list[Place]] = {
         "events",
         "telemetry.*",
         "output",
+        "sessions.*",
         "steps",
         "executor",
         "loop",
         "stream",
-        "sessions.*",
         "agent",
         "agent_file",
     ],
@@ -57,6 +57,7 @@ DOORS: dict[str, list[str]] = {
     "opentelemetry": ["agentkit/telemetry/"],
     "typer": ["agentkit/cli/"],
     "rich": ["agentkit/cli/"],
+    "h11": ["agentkit/testing/"],
 }
 
 BANNED = {
@@ -101,45 +102,26 @@ RULES: dict[Rule, list[tuple[str, str, str]]] = {
     ],
     house.imports_point_down_and_left: [
         ("agentkit/errors.py", "from .limits import Limits", "1: 'agentkit.errors' (words) imports 'agentkit.limits'"),
-        (
-            "agentkit/limits.py",
-            "def f():\n    from .agent import A",
-            "2: 'agentkit.limits' (words) imports 'agentkit.agent'",
-        ),
+        ("agentkit/limits.py", "def f():\n    from .agent import A", "2: 'agentkit.limits' (words) imports"),
         ("agentkit/limits.py", "if TYPE_CHECKING:\n    import agentkit.agent", "2: 'agentkit.limits' (words) imports"),
-        (
-            "agentkit/models/__init__.py",
-            "import_module('.router', __package__)",
-            "1: 'agentkit.models' (models) imports",
-        ),
+        ("agentkit/limits.py", "x = ['.loop']\nimport_module(x[0], __package__)", "1: 'agentkit.limits' (words)"),
         ("agentkit/loop.py", "from . import Agent", "1: 'agentkit.loop' (runs) imports 'agentkit' (the door)"),
-        (
-            "agentkit/loop.py",
-            "from .testing import double",
-            "1: 'agentkit.loop' (runs) imports 'agentkit.testing' (edges)",
-        ),
-        (
-            "agentkit/models/local/backend.py",
-            "from ..chat import encode",
-            "1: 'agentkit.models.local.backend' (models)",
-        ),
+        ("agentkit/loop.py", "from .testing import x", "1: 'agentkit.loop' (runs) imports 'agentkit.testing' (edges)"),
+        ("agentkit/models/local/a.py", "from ..chat import b", "1: 'agentkit.models.local.a' (models) imports"),
     ],
     house.no_import_cycles: [
-        (
-            "agentkit/messages.py",
-            "def late():\n    from .models.base import Model",
-            "2: import cycle: 'agentkit.messages'",
-        ),
+        ("agentkit/messages.py", "def f():\n    from .models.base import M", "2: import cycle: 'agentkit.messages'"),
         ("agentkit/models/http.py", "from .http import post", "1: import cycle: 'agentkit.models.http' imports"),
     ],
     house.libraries_have_one_door: [
         (
             "agentkit/loop.py",
             "from opentelemetry import trace",
-            "1: 'opentelemetry' is imported in agentkit/telemetry/ only",
+            "1: 'opentelemetry' is imported in agentkit/telemetry/",
         ),
         ("agentkit/loop.py", "def f():\n    import asyncio.queues", "2: 'asyncio' is imported in nowhere only"),
         ("agentkit/models.py", "import openai", "1: 'openai' is imported in agentkit/models/ only"),
+        ("agentkit/loop.py", "importlib.import_module('openai')", "1: 'openai' is imported in agentkit/models/ only"),
         ("agentkit/loop.py", "import numpy", "1: 'numpy' is a new library"),
     ],
     house.ready_made_tools_stand_alone: [
@@ -152,6 +134,7 @@ RULES: dict[Rule, list[tuple[str, str, str]]] = {
         ("agentkit/cli/__init__.py", "from .. import loop\nloop._drive()", "2: '_drive' is private to another module"),
         ("agentkit/cli/__init__.py", "getattr(agent, '_loop')", "1: '_loop' is private to another module"),
         ("agentkit/loop.py", "from .models._wire import x", "1: '_wire' is private to 'agentkit.models'"),
+        ("agentkit/models/http.py", "import openai._models", "1: '_models' is private to 'openai'"),
     ],
     house.modules_are_small: [
         ("agentkit/errors.py", "\n" * 401, "1: 401 lines, 400 are allowed"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow, Underflow, localcontext
 from difflib import get_close_matches
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any
 
 from agentkit import ToolFailed, tool
 
@@ -23,9 +23,10 @@ Number = Fraction | Decimal
 _MAX_CHARS = 1000
 _MAX_DEPTH = 50
 _MAX_BITS = 3400  # of a numerator or a denominator: a little more than 1,000 digits
-_MAX_FACTORIAL = 450
-_MAX_ANGLE = 10**9
-_WORKING = Context(prec=50, Emax=1000, Emin=-1000, traps=[InvalidOperation, DivisionByZero, Overflow, Underflow])
+_MAX_FACTORIAL, _MAX_ANGLE, _MAX_EXPONENT = 450, 10**9, 10**18
+_NOISE = Decimal("1e-45")
+_WORKING = Context(prec=50, Emax=1100, Emin=-1100, traps=[InvalidOperation, DivisionByZero, Overflow, Underflow])
+_TRUSTED = Context(prec=40)
 _SHOWN = Context(prec=28)
 _PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
 
@@ -42,14 +43,17 @@ def calculate(expression: str) -> str:
     """
     if len(expression) > _MAX_CHARS:
         raise ToolFailed(f"the expression is longer than {_MAX_CHARS} characters; work it out in parts")
+    parser = _Parser(text=expression, tokens=_tokens(expression))
     with localcontext(_WORKING):
-        return _shown(_Parser(text=expression, tokens=_tokens(expression)).result())
+        value = parser.sum()
+    if parser.tokens[parser.at].kind != "end":
+        raise parser.unexpected()
+    return _shown(value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Token:
-    kind: str
-    """`number`, `name` or `sign`; `end` after the last."""
+    kind: str  # number, name or sign; end after the last
     text: str
     start: int
     end: int
@@ -67,12 +71,11 @@ _SYNONYMS = {"×": "*", "·": "*", "of": "*", "÷": "/", "−": "-", "**": "^", 
 def _tokens(text: str) -> list[_Token]:
     tokens, at = [], 0
     while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
+        if (match := _TOKEN.match(text, at)) is None:
             raise ToolFailed(f"{text[at]!r} at character {at + 1} is not arithmetic; use numbers, + - * / ^ % ! and ()")
         kind, word, at = str(match.lastgroup), match[0], match.end()
         if kind != "space":
-            tokens.append(_Token(kind=kind, text=_SYNONYMS.get(word, word), start=match.start(), end=at))
+            tokens.append(_Token(kind=kind, text=_SYNONYMS.get(word, word.lower()), start=match.start(), end=at))
     return [*tokens, _Token(kind="end", text="", start=at, end=at)]
 
 
@@ -84,14 +87,7 @@ class _Parser:
     tokens: list[_Token]
     at: int = 0
     depth: int = 0
-    percent: bool = False
-    """Whether the last term was a bare percentage."""
-
-    def result(self) -> Number:
-        value = self.sum()
-        if self.tokens[self.at].kind != "end":
-            raise self.unexpected()
-        return value
+    percent: bool = False  # the last term was a bare percentage
 
     def sum(self) -> Number:
         start, value = self.at, self.term()
@@ -100,7 +96,7 @@ class _Parser:
             right = self.term()
             if self.percent and not percent:
                 raise ToolFailed(
-                    f"{self.part(start)} is unclear: write 50 * (1 + 10%) for a change by 10%, or 50 + 0.1 for the sum"
+                    f"{self.part(start)} is unclear: for a change by 10% write 50 * (1 + 10%), or 50 + 0.1"
                 )
             percent = percent and self.percent
             value = self.apply(start, _BINARY[sign], value, right)
@@ -163,8 +159,7 @@ class _Parser:
             values.append(self.nested(self.sum))
         self.expect(")")
         if not least <= len(values) <= most:
-            wanted = f"{least}" if least == most else f"{least} to {most}"
-            raise ToolFailed(f"{name} takes {wanted} numbers, not {len(values)}")
+            raise ToolFailed(f"{name} takes {' or '.join(map(str, {least: 0, most: 0}))} numbers, not {len(values)}")
         return self.apply(start, function, *values)
 
     def nested(self, read: Callable[[], Number]) -> Number:
@@ -179,9 +174,9 @@ class _Parser:
         """One step of the work; what goes wrong in it is said of its part of the text."""
         try:
             return _bounded(function(*values))
-        except ZeroDivisionError:
+        except (ZeroDivisionError, InvalidOperation):  # the latter for 0 / 0
             raise ToolFailed(f"{self.part(start)} divides by zero") from None
-        except (OverflowError, Overflow, Underflow):
+        except ArithmeticError:
             raise ToolFailed(f"{self.part(start)} is too big or too small: numbers have 1000 digits at most") from None
         except ValueError as error:
             raise ToolFailed(f"{self.part(start)}: {error}") from None
@@ -226,52 +221,56 @@ def _decimal(x: Number) -> Decimal:
 
 def _exact(x: Number) -> Fraction:
     """A decimal's last digits are noise: log(1000) / log(10) is meant to be 3, also to floor()."""
-    return Fraction(Context(prec=40).plus(x)) if isinstance(x, Decimal) else x
+    return Fraction(_TRUSTED.plus(x)) if isinstance(x, Decimal) else x
+
+
+def _bits(x: Fraction) -> int:
+    return max(x.numerator.bit_length(), x.denominator.bit_length())
 
 
 def _bounded(x: Number) -> Number:
-    if isinstance(x, Fraction) and max(x.numerator.bit_length(), x.denominator.bit_length()) > _MAX_BITS:
+    """The number if it is small enough to go on with, rounded if that makes it so."""
+    if isinstance(x, Decimal) or _bits(x) <= _MAX_BITS:
+        return x
+    if x.denominator == 1:
         raise OverflowError
-    return x
+    return _decimal(x)
 
 
-def _alike(operation: Callable[[Any, Any], Any]) -> Callable[[Number, Number], Number]:
-    """An operation on two numbers, of which Python does not mix the kinds."""
-
-    def work(a: Number, b: Number) -> Number:
-        if isinstance(a, Decimal) or isinstance(b, Decimal):
-            a, b = _decimal(a), _decimal(b)
-        return cast(Number, operation(a, b))
-
-    return work
+def _alike(a: Number, b: Number) -> tuple[Any, Any]:
+    """Two numbers of one kind: Python does not mix fractions and decimals."""
+    both_exact = isinstance(a, Fraction) and isinstance(b, Fraction)
+    return (a, b) if both_exact else (_decimal(a), _decimal(b))
 
 
-def _add(a: Number, b: Number) -> Number:
-    total = _alike(operator.add)(a, b)
-    if isinstance(total, Decimal) and total.adjusted() < max(_decimal(a).adjusted(), _decimal(b).adjusted()) - 45:
-        return Fraction(0)  # all that is left is rounding
+def _add(*terms: Number) -> Number:
+    total = terms[0]
+    for term in terms[1:]:
+        a, b = _alike(total, term)
+        total = a + b
+        if isinstance(total, Decimal) and abs(total) < max(abs(a), abs(b)) * _NOISE:
+            total = Fraction(0)  # all that is left is rounding
+        total = _bounded(total)
     return total
-
-
-def _divide(a: Number, b: Number) -> Number:
-    if not b:
-        raise ZeroDivisionError
-    return _alike(operator.truediv)(a, b)
 
 
 def _power(base: Number, exponent: Number) -> Number:
     whole = _exact(exponent)
     if not base and exponent < 0:
         raise ZeroDivisionError
-    if whole == 0:
-        return Fraction(1)
-    if whole.denominator == 1 and isinstance(base, Fraction):
-        if (max(base.numerator.bit_length(), base.denominator.bit_length()) - 1) * abs(whole) > _MAX_BITS:
-            raise OverflowError  # before the work, not after it
-        return Fraction(base**whole.numerator)
     if base < 0 and whole.denominator != 1:
         raise ValueError("a negative number has real powers only for whole exponents")
-    return _decimal(base) ** (_decimal(exponent) if whole.denominator != 1 else whole.numerator)
+    if not whole or not base or base == 1:
+        return Fraction(1 if base or not whole else 0)
+    if whole.denominator != 1:
+        return _decimal(base) ** _decimal(exponent)
+    if isinstance(base, Fraction) and (_bits(base) - 1) * abs(whole) <= _MAX_BITS:
+        return Fraction(base**whole.numerator)
+    if isinstance(base, Fraction) and base.denominator == 1 and whole > 0:
+        raise OverflowError  # before the work, not after it
+    if abs(whole) > _MAX_EXPONENT:
+        raise ValueError(f"exponents go up to {_MAX_EXPONENT:,}")
+    return _decimal(base) ** whole.numerator
 
 
 def _factorial(n: Number) -> Number:
@@ -303,19 +302,12 @@ def _round(x: Number, digits: Number = Fraction(0)) -> Number:
     return -rounded if x < 0 else rounded
 
 
-def _sum(*values: Number) -> Number:
-    total: Number = Fraction(0)
-    for value in values:
-        total = _bounded(_add(total, value))
-    return total
-
-
 def _log(x: Number, base: Number | None = None) -> Number:
     if x <= 0 or (base is not None and (base <= 0 or base == 1)):
         raise ValueError("a logarithm needs a number above 0, and a base above 0 that is not 1")
-    if base == 10:
-        return _decimal(x).log10()
-    return _decimal(x).ln() if base is None else _decimal(x).ln() / _decimal(base).ln()
+    if base is None:
+        return _decimal(x).ln()
+    return _decimal(x).log10() if base == 10 else _decimal(x).ln() / _decimal(base).ln()
 
 
 def _sin_cos(x: Number) -> tuple[Decimal, Decimal]:
@@ -342,13 +334,6 @@ def _series(x: Decimal) -> tuple[Decimal, Decimal]:
     return sine, cosine
 
 
-def _tan(x: Number) -> Number:
-    sine, cosine = _sin_cos(x)
-    if not cosine:
-        raise ValueError("the tangent has no value here")
-    return sine / cosine
-
-
 def _atan(x: Number) -> Decimal:
     tangent = _decimal(x)
     if abs(tangent) > 1:
@@ -370,17 +355,16 @@ def _asin(x: Number) -> Decimal:
 def _shown(x: Number) -> str:
     if isinstance(x, Fraction) and x.denominator == 1:
         return str(x.numerator)
-    value = (_SHOWN.divide(Decimal(x.numerator), Decimal(x.denominator)) if isinstance(x, Fraction) else x).normalize(
-        _SHOWN
-    )
+    value = _SHOWN.divide(Decimal(x.numerator), Decimal(x.denominator)) if isinstance(x, Fraction) else x
+    value = value.normalize(_SHOWN)
     return format(value, "f" if -8 < value.adjusted() < 28 else "e") if value else "0"
 
 
 _BINARY: dict[str, Callable[[Number, Number], Number]] = {
     "+": _add,
     "-": lambda a, b: _add(a, -b),
-    "*": _alike(operator.mul),
-    "/": _divide,
+    "*": lambda a, b: operator.mul(*_alike(a, b)),
+    "/": lambda a, b: operator.truediv(*_alike(a, b)),
     "//": lambda a, b: Fraction(_exact(a) // _exact(b)),
     "^": _power,
 }
@@ -390,17 +374,16 @@ _SUFFIX: dict[str, Callable[[Number], Number]] = {
     "°": lambda x: _decimal(x) * _PI / 180,
 }
 _CONSTANTS: dict[str, Number] = {"pi": _PI, "e": _WORKING.exp(Decimal(1))}
-_MANY = _MAX_CHARS
 _FUNCTIONS: dict[str, tuple[Callable[..., Number], int, int]] = {  # with the fewest and the most numbers they take
     "sqrt": (_sqrt, 1, 1),
     "abs": (abs, 1, 1),
     "round": (_round, 1, 2),
     "floor": (lambda x: Fraction(math.floor(_exact(x))), 1, 1),
     "ceil": (lambda x: Fraction(math.ceil(_exact(x))), 1, 1),
-    "min": (lambda *all: min(all, key=Fraction), 1, _MANY),
-    "max": (lambda *all: max(all, key=Fraction), 1, _MANY),
-    "sum": (_sum, 1, _MANY),
-    "mean": (lambda *all: _sum(*all) / len(all), 1, _MANY),
+    "min": (lambda *xs: min(xs, key=Fraction), 1, _MAX_CHARS),
+    "max": (lambda *xs: max(xs, key=Fraction), 1, _MAX_CHARS),
+    "sum": (_add, 1, _MAX_CHARS),
+    "mean": (lambda *xs: _add(*xs) / len(xs), 1, _MAX_CHARS),
     "mod": (lambda a, b: _exact(a) % _exact(b), 2, 2),
     "factorial": (_factorial, 1, 1),
     "exp": (lambda x: _decimal(x).exp(), 1, 1),
@@ -410,7 +393,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Number], int, int]] = {  # with the fe
     "log2": (lambda x: _log(x, Fraction(2)), 1, 1),
     "sin": (lambda x: _sin_cos(x)[0], 1, 1),
     "cos": (lambda x: _sin_cos(x)[1], 1, 1),
-    "tan": (_tan, 1, 1),
+    "tan": (lambda x: operator.truediv(*_sin_cos(x)), 1, 1),
     "asin": (_asin, 1, 1),
     "acos": (lambda x: _PI / 2 - _asin(x), 1, 1),
     "atan": (_atan, 1, 1),

@@ -3,7 +3,8 @@
 Time zones are IANA names from the machine's own database, or from the `tzdata` package where it has none.
 Days, weeks, months and years move the calendar: the wall clock stays, and the end of a month is kept inside the month
 (31 January and 1 month is 28 February). Hours, minutes and seconds move time itself, through clock changes too.
-A wall time that a clock change leaves out is moved past it; of one that comes twice, the first is meant (RFC 5545, 3.3.5).
+A wall time that a clock change leaves out is moved past it; of one that comes twice, the first is meant
+(RFC 5545, 3.3.5).
 """
 
 from calendar import monthrange

@@ -176,10 +176,11 @@ def _check_choice(body: Mapping[str, Any], names: Sequence[str] | None) -> None:
     for param in ("tool_choice", "parallel_tool_calls"):
         if param in body and names is None:
             refuse(param, "only allowed when there are 'tools'", code=None)
-    choice = body.get("tool_choice")
-    if isinstance(choice, str) and choice not in {"none", "auto", "required"}:
-        refuse("tool_choice", "expected 'none', 'auto', 'required' or an object")
-    if isinstance(choice, dict) and choice.get("type") == "function":
+    choice = body.get("tool_choice", "auto")
+    if not isinstance(choice, dict):
+        if choice not in ("none", "auto", "required"):
+            refuse("tool_choice", "expected 'none', 'auto', 'required' or an object")
+    elif choice.get("type") == "function":
         function = an_object(choice.get("function"), "tool_choice.function")
         if function.get("name") not in (names or ()):
             refuse("tool_choice", f"there is no tool {function.get('name')!r} in 'tools'")
@@ -216,7 +217,7 @@ def _check_stream(body: Mapping[str, Any]) -> None:
 
 def _check_format(wanted: Any) -> None:
     kind = an_object(wanted, "response_format").get("type")
-    if kind not in {"text", "json_object", "json_schema"}:
+    if kind not in ("text", "json_object", "json_schema"):
         refuse("response_format.type", "expected 'text', 'json_object' or 'json_schema'")
     if kind == "json_schema":
         where = "response_format.json_schema"

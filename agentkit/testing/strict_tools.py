@@ -77,8 +77,9 @@ def _check_node(schema: Any, where: str, strict: bool) -> None:
     for keyword in ("properties", "$defs"):
         for name, inner in an_object(node.get(keyword, {}), f"{where}.{keyword}").items():
             _check_node(inner, f"{where}.{keyword}.{name}", strict)
-    for n, inner in enumerate(node.get("anyOf", ())):
-        _check_node(inner, f"{where}.anyOf[{n}]", strict)
+    if "anyOf" in node:
+        for n, inner in enumerate(an_array(node["anyOf"], f"{where}.anyOf")):
+            _check_node(inner, f"{where}.anyOf[{n}]", strict)
     if "items" in node:
         _check_node(node["items"], f"{where}.items", strict)
 

@@ -54,7 +54,7 @@ assert_type(Agent("chat:m", output=list[Place]), Agent[list[Place]])
 assert_type(replace(typed, model="assistants:m"), Agent[Answer])
 
 Agent()  # type: ignore[call-arg]
-Agent("chat:m", "be brief")  # type: ignore[misc]
+Agent("chat:m", "be brief")  # type: ignore[call-arg]
 Agent("chat:m", output=3)  # type: ignore[arg-type]
 Agent("chat:m", tools=units_left)  # type: ignore[arg-type]
 Agent("chat:m", tools=["units_left"])  # type: ignore[list-item]
@@ -73,7 +73,7 @@ async def a_run_returns_what_the_agent_promises(session: Session) -> None:
     assert_type(result.output.left, int)
     assert_type(result.usage, Usage)
     assert_type(result.iterations, int)
-    result.output.right  # type: ignore[attr-defined]
+    print(result.output.right)  # type: ignore[attr-defined]
 
     await text.run()  # type: ignore[call-arg]
     await text.run(3)  # type: ignore[arg-type]
@@ -94,7 +94,7 @@ async def a_stream_is_a_run_that_is_watched() -> None:
                 case ModelAnswered():
                     assert_type(event.response, ModelResponse)
                 case RunFinished():
-                    assert_type(event.iterations, int)
+                    assert_type(event.result.iterations, int)
                 case _:
                     pass
     assert_type(run.result.output, Answer)

@@ -1,4 +1,4 @@
-"""What an editor knows about a function marked with `@tool`: everything it knew before. Read by type checkers, never run.
+"""What an editor knows about a function marked with `@tool`: all it knew before. Read by type checkers, never run.
 
 A line with an ignore comment must not check: where it does, the comment is unused, and that is an error.
 """

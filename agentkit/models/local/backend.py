@@ -12,7 +12,8 @@ from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse, OnDelta
 
 from .decode import CANNOT, Call, composed, decode, new_calls, with_ids
 from .encode import Turn, encode_output, encode_tools, encode_turn, last_turn, offered, readable
-from .engine import Engines, Question, engines, require_runtime
+from .engine import Engines, Question, engines
+from .runtime import require_runtime
 
 MODEL = "needle-3"
 TIMEOUT = 120.0

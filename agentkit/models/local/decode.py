@@ -19,7 +19,7 @@ CANNOT = (
 )
 
 CONFIDENT = 0.2
-"""Below, its calls are guesses: of measured right calls the least sure had 0.28, of wrong ones most have less than 0.2."""
+"""Below, its calls are guesses. Measured: right calls have 0.29 and more, most wrong ones less."""
 
 Call = tuple[str, dict[str, Any]]
 """A tool's name, and the arguments."""
@@ -50,7 +50,7 @@ def _call(call: dict[str, Any]) -> Call:
 def new_calls(calls: Sequence[Call], turn: Turn) -> tuple[Call, ...]:
     """The calls not made yet since the user last spoke; this model would make some for ever."""
     made = {(call.name, _canonical(parsed(call.arguments))) for call in turn.calls.values()}
-    fresh = {}
+    fresh: dict[tuple[str, str], Call] = {}
     for name, arguments in calls:
         key = (name, _canonical(arguments))
         if key not in made:
@@ -84,7 +84,8 @@ def composed(turn: Turn) -> str:
 
 def _line(call: ToolCall | None, result: ToolResult) -> str:
     asked = _shown(call.arguments, "=") if call else ""
-    return f"{result.name}({asked}) -> {'error: ' if result.is_error else ''}{_shown(result.content, ': ')}"
+    told = _shown(result.content, ": ") or result.content
+    return f"{result.name}({asked}) -> {'error: ' if result.is_error else ''}{told}"
 
 
 def _shown(text: str, between: str) -> str:

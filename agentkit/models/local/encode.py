@@ -45,20 +45,23 @@ class Turn:
 
 def last_turn(messages: Sequence[Message]) -> Turn:
     """The end of a conversation, from the user's last words on; messages in a row are read as one."""
-    start = max((i for i, message in enumerate(messages) if isinstance(message, UserMessage)), default=-1)
-    said, after = [], messages[start + 1 :]
-    while start >= 0 and isinstance(message := messages[start], UserMessage):
+    begin = max((i for i, message in enumerate(messages) if isinstance(message, UserMessage)), default=-1) + 1
+    said: list[str] = []
+    for message in reversed(messages[:begin]):
+        if not isinstance(message, UserMessage):
+            break
         said.insert(0, clean(message.text))
-        start -= 1
-    rounds: list[list[ToolResult]] = []
+    rounds: list[list[ToolResult]] = [[]]
     calls: dict[str, ToolCall] = {}
-    for message in after:
-        if isinstance(message, AssistantMessage):
+    for message in messages[begin:]:
+        if isinstance(message, ToolResult):
+            rounds[-1].append(message)
+        elif isinstance(message, AssistantMessage):
             rounds.append([])
             calls |= {call.id: call for call in message.tool_calls}
-        elif isinstance(message, ToolResult):
-            rounds[-1:] = [[*(rounds[-1] if rounds else []), message]]
-    return Turn(said="\n".join(said).strip(), rounds=tuple(tuple(r) for r in rounds if r), calls=calls)
+    return Turn(
+        said="\n".join(said).strip(), rounds=tuple(tuple(results) for results in rounds if results), calls=calls
+    )
 
 
 def offered(request: ModelRequest) -> tuple[Tool, ...]:
@@ -126,9 +129,7 @@ def _array(results: Sequence[ToolResult]) -> str:
 
 def _object(content: str, room: int) -> dict[str, Any]:
     """A result as an object: given anything else, the model takes it for a new question and calls the tool again."""
-    value = content[:room]
-    if len(content) <= room:
-        value = parsed(content)
+    value = parsed(content) if len(content) <= room else content[:room]
     return value if isinstance(value, dict) else {"result": value}
 
 

@@ -1,0 +1,285 @@
+"""Tool calls -> tool results."""
+
+import contextvars
+import threading
+from typing import Annotated, Any
+
+import anyio
+import pytest
+from pydantic import Field
+
+from agentkit import Agent, Context, Limits, ToolFailed, ToolResult, tool
+from agentkit.testing import ScriptedModel, call
+
+pytestmark = pytest.mark.anyio
+
+
+async def told(*functions: Any, calls: Any, limits: Limits | None = None, deps: Any = None) -> list[ToolResult]:
+    """What the model is told about its calls; the run must go on and answer."""
+    model = ScriptedModel([calls, "ok"])
+    result = await Agent(model, tools=functions, limits=limits or Limits()).run("?", deps=deps)
+    assert result.output == "ok"
+    return [m for m in result.messages if isinstance(m, ToolResult)]
+
+
+async def test_the_calls_of_one_answer_run_at_the_same_time() -> None:
+    """All eight are in flight before any finishes."""
+    waiting, everybody = [], anyio.Event()
+
+    @tool
+    async def meet(n: int) -> int:
+        waiting.append(n)
+        if len(waiting) == 8:
+            everybody.set()
+        await everybody.wait()
+        return n
+
+    with anyio.fail_after(5):
+        results = await told(meet, calls=[call("meet", n=n) for n in range(8)])
+    assert [r.content for r in results] == [str(n) for n in range(8)]
+
+
+async def test_results_come_in_the_order_of_the_calls() -> None:
+    """Whoever finishes first, the model reads the results as it asked."""
+    first = anyio.Event()
+
+    @tool
+    async def late() -> str:
+        await first.wait()
+        return "late"
+
+    @tool
+    async def early() -> str:
+        first.set()
+        return "early"
+
+    with anyio.fail_after(5):
+        results = await told(late, early, calls=[call("late"), call("early")])
+    assert [r.content for r in results] == ["late", "early"]
+
+
+async def test_no_more_calls_run_at_once_than_the_limit_says() -> None:
+    """`Limits.tool_concurrency` bounds the calls in flight, and all are run in the end."""
+    now, most = 0, 0
+
+    @tool
+    async def count() -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await anyio.lowlevel.checkpoint()
+        now -= 1
+
+    results = await told(count, calls=[call("count") for _ in range(9)], limits=Limits(tool_concurrency=3))
+    assert len(results) == 9
+    assert most == 3
+
+
+async def test_a_tools_exception_is_told_to_the_model() -> None:
+    """The run goes on; the model reads the type and the message."""
+
+    @tool
+    def fail() -> None:
+        raise ValueError("the shelf is empty")
+
+    [result] = await told(fail, calls=[call("fail")])
+    assert result.is_error
+    assert result.content == "ValueError: the shelf is empty"
+
+
+async def test_tool_failed_says_it_in_the_tools_own_words() -> None:
+    """Nothing is added to what the tool's author wrote."""
+
+    @tool
+    async def fail() -> None:
+        raise ToolFailed("No such product. Ask for its code.")
+
+    [result] = await told(fail, calls=[call("fail")])
+    assert (result.is_error, result.content) == (True, "No such product. Ask for its code.")
+
+
+async def test_an_exception_that_cannot_speak_is_named() -> None:
+    """An exception whose own `__str__` raises does not end the run."""
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    @tool
+    def fail() -> None:
+        raise Mute
+
+    [result] = await told(fail, calls=[call("fail")])
+    assert result.content == "Mute"
+
+
+async def test_an_unknown_tool_is_answered_with_the_nearest_names() -> None:
+    """The model is told what it may have meant; the run goes on."""
+
+    @tool
+    def units_left(sku: str) -> int:
+        return 3
+
+    [result] = await told(units_left, calls=[call("unit_left", sku="A-1")])
+    assert result.content == "There is no tool 'unit_left'. Did you mean: ['units_left']?"
+    [result] = await told(units_left, calls=[call("weather")])
+    assert result.content == "There is no tool 'weather'. There are: ['units_left']."
+
+
+async def test_bad_arguments_are_told_with_their_path_and_the_tool_does_not_run() -> None:
+    """The model reads which argument is wrong and what is expected."""
+    ran = []
+
+    @tool
+    def order(sku: str, count: Annotated[int, Field(ge=1)]) -> None:
+        ran.append(sku)
+
+    [result] = await told(order, calls=[call("order", sku="A-1", count=0)])
+    assert result.is_error
+    assert "count" in result.content
+    assert "greater than or equal to 1" in result.content
+    assert ran == []
+
+
+async def test_sync_tools_run_off_the_event_loop_with_their_context() -> None:
+    """A slow sync function does not hold up the loop, and context variables reach it."""
+    user = contextvars.ContextVar("user", default="nobody")
+    main = threading.get_ident()
+
+    @tool
+    def who() -> str:
+        assert threading.get_ident() != main
+        return user.get()
+
+    user.set("ada")
+    [result] = await told(who, calls=[call("who")])
+    assert result.content == "ada"
+
+
+async def test_what_a_plain_function_gives_to_be_awaited_is_awaited() -> None:
+    """A wrapper that is not itself async may wrap what is."""
+
+    async def inner() -> str:
+        return "done"
+
+    def outer() -> Any:
+        return inner()
+
+    [result] = await told(outer, calls=[call("outer")])
+    assert result.content == "done"
+
+
+async def test_a_tool_that_takes_too_long_is_stopped_and_the_model_told() -> None:
+    """`@tool(timeout=...)` bounds one call; the others are not touched."""
+
+    @tool(timeout=0.01)
+    async def stuck() -> None:
+        await anyio.sleep_forever()
+
+    @tool
+    async def quick() -> str:
+        return "here"
+
+    results = await told(stuck, quick, calls=[call("stuck"), call("quick")])
+    assert results[0].content == "stuck took longer than 0.01 seconds and was stopped"
+    assert (results[1].is_error, results[1].content) == (False, "here")
+
+
+async def test_a_sync_tool_that_takes_too_long_is_left_behind() -> None:
+    """Its thread cannot be stopped, but the run does not wait for it."""
+    release = threading.Event()
+
+    @tool
+    def stuck() -> None:
+        release.wait(30)
+
+    try:
+        with anyio.fail_after(10):
+            [result] = await told(stuck, calls=[call("stuck")], limits=Limits(tool_seconds=0.05))
+    finally:
+        release.set()
+    assert "longer than 0.05 seconds" in result.content
+
+
+@pytest.mark.parametrize("fatal", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("sync", [True, False])
+async def test_what_must_end_the_program_ends_the_run_bare(fatal: type[BaseException], sync: bool) -> None:
+    """KeyboardInterrupt and SystemExit are never told to a model; the other calls are cancelled first."""
+    cancelled = []
+
+    def stop_sync() -> None:
+        raise fatal("now")
+
+    async def stop_async() -> None:
+        raise fatal("now")
+
+    @tool
+    async def wait() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cancelled.append(1)
+
+    stop = stop_sync if sync else stop_async
+    model = ScriptedModel([[call("wait"), call(stop.__name__), call("wait")]])
+    with pytest.raises(fatal, match="now"):
+        await Agent(model, tools=[wait, stop]).run("go")
+    assert len(cancelled) == 2
+
+
+async def test_a_long_result_loses_its_middle_and_says_so() -> None:
+    """The model pays for at most `Limits.result_chars`, and knows that something is missing."""
+
+    @tool
+    def novel() -> str:
+        return "a" * 600 + "z" * 600
+
+    [result] = await told(novel, calls=[call("novel")], limits=Limits(result_chars=100))
+    assert result.content.startswith("a" * 50)
+    assert result.content.endswith("z" * 50)
+    assert "1100 characters omitted" in result.content
+
+
+async def test_arguments_that_are_too_long_are_refused() -> None:
+    """The limit on a call's size holds before anything is parsed."""
+
+    @tool
+    def note(text: str) -> None: ...
+
+    [result] = await told(note, calls=[call("note", text="x" * 200)], limits=Limits(argument_bytes=100))
+    assert result.is_error
+    assert "longer than 100" in result.content
+
+
+async def test_a_tool_gets_the_context_of_its_run() -> None:
+    """Deps, ids and names reach the tool, and the model never sees the parameter."""
+    seen: list[Context[dict[str, int]]] = []
+
+    @tool
+    async def look(sku: str, ctx: Context[dict[str, int]]) -> int:
+        seen.append(ctx)
+        return ctx.deps[sku]
+
+    model = ScriptedModel([[call("look", sku="A-1")], "ok"])
+    agent = Agent(model, name="clerk", tools=[look])
+    result = await agent.run("?", deps={"A-1": 7})
+    assert result.messages[2] == ToolResult(call_id="call_look", name="look", content="7")
+    assert (seen[0].run_id, seen[0].call_id, seen[0].tool, seen[0].agent) == (
+        result.run_id,
+        "call_look",
+        "look",
+        "clerk",
+    )
+    assert list(agent.registry["look"].parameters["properties"]) == ["sku"]
+
+
+async def test_an_answer_with_too_many_calls_runs_the_first_ones() -> None:
+    """`Limits.calls_per_iteration` refuses the surplus, and says so."""
+
+    @tool
+    def f() -> str:
+        return "x"
+
+    results = await told(f, calls=[call("f") for _ in range(5)], limits=Limits(calls_per_iteration=2))
+    assert [r.is_error for r in results] == [False, False, True, True, True]
+    assert "at most 2" in results[4].content
