@@ -188,7 +188,7 @@ def _object_text(arguments: str | bytes) -> str:
     return text
 
 
-def _path(loc: Sequence[str | int], given: Any) -> str:
+def _path(loc: Iterable[Any], given: Any) -> str:
     """`.items[2].price`. Steps that are not in the arguments (pydantic's names of a union's choices) are left out."""
     path = ""
     for step in loc:

@@ -1,43 +1,31 @@
 """A function -> what a model is told about it (`FunctionSchema`), and how a call's JSON becomes the call.
 
-    describe
-      ├─ _layers       a partial, a wrapper, a method, a callable object, and the function inside
-      ├─ _parameters   inspect.signature, with each annotation resolved by itself
-      ├─ _documented   the docstring: what the function does, what each parameter is
-      ├─ _compile      pydantic: one validator and one JSON Schema for all parameters
-      └─ _properties   what the model sees of each parameter
-
-What a type looks like in JSON is pydantic's word. This module says what pydantic is asked, and refuses what JSON
-cannot carry, so that it fails where the function is defined and not when a model calls it.
+describe
+  ├─ Signature.of     what the callable is, and its parameters     signature.py
+  ├─ _documented      what its docstring says of it and of them
+  ├─ Validator.of     pydantic, asked about all parameters at once  validator.py
+  └─ _properties      what a model sees of each parameter
+FunctionSchema.bind
+  └─ Arguments.bind   the JSON of one call -> the call              arguments.py
 """
 
-import builtins
-import functools
-import inspect
 import json
 import re
-import sys
-import typing
 import warnings
-from collections import ChainMap
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import Enum, EnumMeta
-from inspect import Parameter
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from types import FunctionType
+from typing import Any
 
 from docstring_parser import ParseError, parse
-from pydantic import GetCoreSchemaHandler, TypeAdapter
-from pydantic.errors import PydanticInvalidForJsonSchema
-from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
-from pydantic_core import CoreSchema, PydanticSerializationError, ValidationError, core_schema, to_jsonable_python
-from typing_extensions import TypeAliasType
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import PydanticSerializationError, ValidationError
 
 from .arguments import Arguments
-from .context import Context
 from .errors import ToolDefinitionError
+from .signature import Parameter, Signature, Unfit
+from .validator import Validator, as_json
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -55,8 +43,8 @@ class FunctionSchema:
     def bind(self, arguments: str | bytes, context: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The positional and keyword arguments to call the function with.
 
-        `arguments` is the JSON text a model wrote, `context` goes to the parameters annotated `Context`. Arguments
-        the model left out are not passed, so the function's own defaults apply.
+        `arguments` is the JSON text a model wrote; `context` goes to the parameters annotated `Context`. Arguments
+        that the model left out are not passed, so the function's own defaults apply.
 
         Raises:
             InvalidArguments: they do not fit; the text is meant for the model.
@@ -64,65 +52,151 @@ class FunctionSchema:
         return self.arguments.bind(arguments, context)
 
 
-class _Unfit(Exception):
-    """Why a function cannot be a tool, and the way out; which parameter, if it is one's fault."""
-
-    def __init__(self, why: str, parameter: str | None = None) -> None:
-        super().__init__(why)
-        self.parameter = parameter
-
-
 def describe(
     function: Callable[..., object], *, name: str | None = None, description: str | None = None
 ) -> FunctionSchema:
-    """What a model must know to call a function; `name` and `description` replace the function's own.
+    """What a model must know to call a function. `name` and `description` replace the function's own.
 
     Raises:
         ToolDefinitionError: "tool 'f', parameter 'p': <why it cannot be a tool>; <what to do>".
     """
-    if not callable(function):
-        raise ToolDefinitionError(f"{function!r} cannot be called; a tool is a function or another callable")
-    layers = list(_layers(function))
-    name = _name(layers) if name is None else name
+    tool = name or getattr(function, "__name__", type(function).__name__)
     try:
-        return _described(function, layers, name, description)
-    except _Unfit as unfit:
-        where = f"tool {name!r}" if unfit.parameter is None else f"tool {name!r}, parameter {unfit.parameter!r}"
+        signature = Signature.of(function)
+        tool = name or signature.name
+        if not _NAME.fullmatch(tool):
+            raise Unfit("a tool's name has 1 to 64 letters, digits, _ and -; choose one with name=...")
+        return _described(signature, tool, description)
+    except Unfit as unfit:
+        where = f"tool {tool!r}" if unfit.parameter is None else f"tool {tool!r}, parameter {unfit.parameter!r}"
         raise ToolDefinitionError(f"{where}: {unfit}") from unfit.__cause__
 
 
-def _described(
-    function: Callable[..., object], layers: Sequence[Any], name: str, description: str | None
-) -> FunctionSchema:
-    _refuse_misfits(layers, name)
-    parameters = _parameters(function, layers)
-    context = [p.name for p in parameters if _is_context(p)]
-    visible = [p for p in parameters if p.name not in context]
-    positional = _positional(parameters)
-    filled = {p.name for p in visible if p.default is not p.empty and (p.name in positional or _is_mutable(p.default))}
-
-    summary, documented = _documented(layers)
-    compiled = _compile(visible, filled)
-    properties = _properties(visible, compiled, documented)
-    _warn(layers[-1], name, [*_unannotated(visible), *_unknown(documented, parameters)])
+def _described(signature: Signature, tool: str, description: str | None) -> FunctionSchema:
+    visible = [p for p in signature.parameters if not p.is_context]
+    positional = _positional(signature.parameters)
+    filled = {p.name for p in visible if p.has_default and (p.name in positional or _is_mutable(p.default))}
+    validator = Validator.of(visible, filled)
+    summary, documented = _documented(signature.docstring)
+    _warn(signature, tool, documented)
+    secrets = _secrets(validator.schema)
+    properties = _properties(visible, validator, documented, secrets)
+    definitions = {key: validator.schema[key] for key in ("$defs",) if key in validator.schema}
     return FunctionSchema(
-        name=name,
+        name=tool,
         description=summary if description is None else description,
         parameters={
             "type": "object",
             "properties": properties,
-            "required": [p.name for p in visible if _is_required(p)],
+            "required": [p.name for p in visible if p.is_required],
             "additionalProperties": False,
-            **{key: value for key, value in compiled.schema.items() if key == "$defs"},
+            **definitions,
         },
         arguments=Arguments(
-            tool=name,
-            validate=compiled.validate,
+            tool=tool,
+            validate=validator.validate,
             properties=properties,
-            secrets=compiled.secrets,
-            context=context,
+            secrets=secrets,
+            context=[p.name for p in signature.parameters if p.is_context],
             positional=positional,
-            rest=next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None),
-            careful=compiled.has_decimals or any(p.name in filled or _field_default(p) for p in visible),
+            rest=next((p.name for p in visible if p.kind is p.VAR_POSITIONAL), None),
+            careful=validator.has_decimals or any(p.name in filled or p.has_field_default for p in visible),
         ),
+    )
+
+
+def _positional(parameters: Sequence[Parameter]) -> list[str]:
+    """Parameters that must go by position: those that can do no other, and where there is `*args`, all before it."""
+    starred = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    last = Parameter.POSITIONAL_OR_KEYWORD if starred else Parameter.POSITIONAL_ONLY
+    return [p.name for p in parameters if p.kind <= last]
+
+
+def _is_mutable(default: object) -> bool:
+    return isinstance(default, list | dict | set)
+
+
+def _documented(docstring: str) -> tuple[str, dict[str, str]]:
+    """What the docstring says of the function, and of each parameter; in Google, NumPy, reST or Epydoc style."""
+    try:
+        # parse() unindents the text again, by all lines but the first: without a line of its own it spoils `Args:`.
+        parsed = parse("\n" + docstring)
+    except ParseError:
+        return docstring, {}
+    if not (parsed.params or parsed.many_returns or parsed.raises):
+        return docstring, {}
+    documented: dict[str, str] = {}
+    for parameter in parsed.params:
+        if parameter.args[0] != "attribute":
+            for name in parameter.arg_name.split(","):
+                documented.setdefault(name.strip(" *`"), parameter.description or "")
+    return parsed.description or "", documented
+
+
+def _warn(signature: Signature, tool: str, documented: Iterable[str]) -> None:
+    """Point at the function where it leaves the model, or its reader, in the dark."""
+    function = signature.function
+    if not isinstance(function, FunctionType):
+        return
+    strange = [name for name in documented if name.isidentifier() and name not in function.__code__.co_varnames]
+    for words in (
+        *(
+            f"{p.name!r} has no annotation, so any JSON is taken; annotate it"
+            for p in signature.parameters
+            if p.is_bare
+        ),
+        *(f"{name!r} is in the docstring, but is no parameter; mend the docstring" for name in strange),
+    ):
+        warnings.warn_explicit(
+            f"tool {tool!r}, parameter {words}",
+            UserWarning,
+            function.__code__.co_filename,
+            function.__code__.co_firstlineno,
+            registry=function.__globals__.setdefault("__warningregistry__", {}),
+        )
+
+
+def _properties(
+    parameters: Sequence[Parameter], validator: Validator, documented: Mapping[str, str], secrets: Collection[str]
+) -> dict[str, JsonSchemaValue]:
+    properties = {p.name: dict(validator.schema["properties"][p.name]) for p in parameters}
+    for p in parameters:
+        if text := _description(p, documented):
+            properties[p.name]["description"] = text
+        if p.has_default:
+            with suppress(PydanticSerializationError):
+                properties[p.name]["default"] = as_json(p.default)
+    shown = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
+    for name in shown.keys() & {*secrets, *_misfits(shown, parameters, validator)}:
+        del properties[name]["default"]
+    return properties
+
+
+def _description(parameter: Parameter, documented: Mapping[str, str]) -> str:
+    """`Field(description=...)`, or else the docstring, or else a string in `Annotated`."""
+    fields = [each.description for each in reversed(parameter.fields)]
+    strings = [each for each in parameter.metadata if isinstance(each, str)]
+    return " ".join(next(filter(None, [*fields, documented.get(parameter.name), *strings]), "").split())
+
+
+def _misfits(defaults: dict[str, Any], parameters: Sequence[Parameter], validator: Validator) -> Collection[int | str]:
+    """Defaults that a model could not send itself, so that it would be a lie to show them."""
+    unmade = {p.name: None for p in parameters if any(each.default_factory for each in p.fields)}
+    try:
+        validator.validate(json.dumps(unmade | defaults), strict=True)
+    except ValidationError as error:
+        return {problem["loc"][0] for problem in error.errors(include_input=False)}
+    except Exception:  # a validator of somebody's own does not bear the default
+        return list(defaults)
+    return ()
+
+
+def _secrets(schema: JsonSchemaValue) -> frozenset[str]:
+    """Properties in which there is, or may be by way of `$defs`, something that is written and never shown."""
+    found = {key: '"writeOnly": true' in json.dumps(schema.get(key)) for key in ("$defs", "properties")}
+    if not any(found.values()):
+        return frozenset()
+    texts = {name: json.dumps(each) for name, each in schema["properties"].items()}
+    return frozenset(
+        n for n, text in texts.items() if '"writeOnly": true' in text or (found["$defs"] and '"$ref"' in text)
     )

@@ -51,6 +51,7 @@ DOORS: dict[str, list[str]] = {
     "pydantic": ["agentkit/"],
     "pydantic_core": ["agentkit/"],
     "docstring_parser": ["agentkit/schema.py"],
+    "annotationlib": ["agentkit/schema.py"],  # of the standard library, since Python 3.14
     "openai": ["agentkit/models/"],
     "httpx2": ["agentkit/models/"],
     "needle": ["agentkit/models/local/"],
@@ -114,11 +115,7 @@ RULES: dict[Rule, list[tuple[str, str, str]]] = {
         ("agentkit/models/http.py", "from .http import post", "1: import cycle: 'agentkit.models.http' imports"),
     ],
     house.libraries_have_one_door: [
-        (
-            "agentkit/loop.py",
-            "from opentelemetry import trace",
-            "1: 'opentelemetry' is imported in agentkit/telemetry/",
-        ),
+        ("agentkit/loop.py", "import opentelemetry.trace", "1: 'opentelemetry' is imported in agentkit/telemetry/"),
         ("agentkit/loop.py", "def f():\n    import asyncio.queues", "2: 'asyncio' is imported in nowhere only"),
         ("agentkit/models.py", "import openai", "1: 'openai' is imported in agentkit/models/ only"),
         ("agentkit/loop.py", "importlib.import_module('openai')", "1: 'openai' is imported in agentkit/models/ only"),
@@ -148,21 +145,9 @@ RULES: dict[Rule, list[tuple[str, str, str]]] = {
         ("agentkit/errors.py", "def f(self, a, b, c, d, e, f, **g): ...", "1: 'f' has 7 parameters of its own"),
     ],
     house.the_loop_is_one_function: [
-        (
-            "agentkit/loop.py",
-            "def f():\n    while x:\n" + "        x\n" * 39,
-            "1: the loop has 41 lines, 40 are allowed",
-        ),
-        (
-            "agentkit/loop.py",
-            "def f():\n    for x in y: ...",
-            "1: one function holds the `while` of the loop, here: none",
-        ),
-        (
-            "agentkit/loop.py",
-            "def f():\n    while x: ...\ndef g():\n    while x: ...",
-            "1: one function holds the `while`",
-        ),
+        ("agentkit/loop.py", "def f():\n    while x:\n" + "        x\n" * 39, "1: the loop has 41 lines"),
+        ("agentkit/loop.py", "def f():\n    for x in y: ...", "1: one function holds the `while`"),
+        ("agentkit/loop.py", "def f():\n    while x: ...\n" * 2, "1: one function holds the `while`"),
     ],
     house.the_door_is_what_we_meant: [
         ("agentkit/__init__.py", "b = a = 1\n__all__ = ['b', 'a']", "1: `__all__` is not sorted, 'a' comes too late"),
@@ -171,16 +156,12 @@ RULES: dict[Rule, list[tuple[str, str, str]]] = {
         ("agentkit/__init__.py", "import json\n__all__ = []", "1: 'json' is there but not in `__all__`"),
         (
             "agentkit/__init__.py",
-            "__all__ = [f'a{n}' for n in range(10, 51)]\nglobals().update(dict.fromkeys(__all__))",
-            "1: 41 public names, 40 are allowed",
+            "__all__ = list(map(chr, range(70, 111)))\nglobals().update(dict.fromkeys(__all__))",
+            "1: 41 public names",
         ),
     ],
     house.the_door_opens_quickly: [
-        (
-            "agentkit/__init__.py",
-            "import docstring_parser as _d\n__all__ = []",
-            "1: `import agentkit` loads 'docstring_parser'",
-        ),
+        ("agentkit/__init__.py", "import docstring_parser as _d\n__all__ = []", "1: `import agentkit` loads"),
     ],
     house.nothing_runs_what_it_reads: [
         ("agentkit/loop.py", "import pickle", "1: 'pickle' runs what it reads; store JSON"),
@@ -194,11 +175,7 @@ RULES: dict[Rule, list[tuple[str, str, str]]] = {
     ],
     house.tests_do_not_sleep: [
         ("tests/test_x.py", "import time\ntime.sleep(0.1)", "2: 'time.sleep(0.1)' waits for a while"),
-        (
-            "tests/test_x.py",
-            "from anyio import sleep\nasync def f():\n    await sleep(1)",
-            "3: 'sleep(1)' waits for a while",
-        ),
+        ("tests/test_x.py", "from anyio import sleep\nsleep(1)", "2: 'sleep(1)' waits for a while"),
     ],
 }
 

@@ -20,14 +20,12 @@ from agentkit import ToolFailed, tool
 Number = Fraction | Decimal
 """A Fraction is exact, a Decimal is rounded."""
 
-_MAX_CHARS = 1000
-_MAX_DEPTH = 50
+_MAX_CHARS, _MAX_DEPTH = 1000, 50
 _MAX_BITS = 3400  # of a numerator or a denominator: a little more than 1,000 digits
 _MAX_FACTORIAL, _MAX_ANGLE, _MAX_EXPONENT = 450, 10**9, 10**18
 _NOISE = Decimal("1e-45")
 _WORKING = Context(prec=50, Emax=1100, Emin=-1100, traps=[InvalidOperation, DivisionByZero, Overflow, Underflow])
-_TRUSTED = Context(prec=40)
-_SHOWN = Context(prec=28)
+_TRUSTED, _SHOWN = Context(prec=40), Context(prec=28)
 _PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
 
 
@@ -90,8 +88,7 @@ class _Parser:
     percent: bool = False  # the last term was a bare percentage
 
     def sum(self) -> Number:
-        start, value = self.at, self.term()
-        percent = self.percent
+        start, value, percent = self.at, self.term(), self.percent
         while sign := self.take("+", "-"):
             right = self.term()
             if self.percent and not percent:

@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -27,7 +28,6 @@ LANE = 25
 CLOSE_SECONDS = 2.0
 
 _LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
-_OPTIONS: Any = {"headers": {"Content-Type": "application/json"}, "security": {"bearer_auth": True}}
 _doors: RunVar["dict[Server, Door]"] = RunVar("agentkit_http_doors")
 _loopback_only = False
 
@@ -130,10 +130,10 @@ class Door:
 
         if _loopback_only and not _LOOPBACK.match(client.base_url.host):
             raise ConfigError(f"a request to {client.base_url.host!r} was made where real models are forbidden")
-        options: Any = _OPTIONS if timeout is None else {**_OPTIONS, "timeout": timeout}
+        options: Any = _options() if timeout is None else {**_options(), "timeout": timeout}
         with mapped(client.api_key):
             return await client.post(
-                path,
+                path if self._server.client else f"{str(client.base_url).rstrip('/')}{path}",  # whole, it is cheaper
                 content=body,
                 cast_to=httpx2.Response,
                 options=options,
@@ -163,6 +163,26 @@ class Door:
             with anyio.move_on_after(CLOSE_SECONDS, shield=True):
                 for lane in self._lanes:
                     await lane.client.close()
+
+
+@cache
+def _options() -> Any:
+    """What each request has in common. Its headers do without those in which the SDK describes this machine."""
+    from openai import Omit
+
+    told = (
+        "lang",
+        "package-version",
+        "os",
+        "arch",
+        "runtime",
+        "runtime-version",
+        "async",
+        "retry-count",
+        "read-timeout",
+    )
+    headers = {"Content-Type": "application/json", **{f"X-Stainless-{name}": Omit() for name in told}}
+    return {"headers": headers, "security": {"bearer_auth": True}}
 
 
 async def _read(response: Any, secret: str) -> AsyncGenerator[Event]:

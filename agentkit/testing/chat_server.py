@@ -91,9 +91,11 @@ class ChatServer:
     @classmethod
     @contextmanager
     def in_thread(cls, script: Script, *, strict: bool = True) -> Iterator["ChatServer"]:
-        """The same server in a thread of its own, for tests that are not async or start a process.
+        """The same server in a thread of its own: for tests that are not async, for other processes, and for fixtures.
 
-        A script that is a function is called in that thread; an `anyio.Event` is not to be set from another one.
+        A fixture of pytest-asyncio needs it, since that plugin leaves an `async with` block in another task than it
+        entered it. A script that is a function is called in the server's thread; an `anyio.Event` belongs to one
+        thread, and so `delay_until` can only be `"never"` here.
         """
         with start_blocking_portal() as portal, portal.wrap_async_context_manager(cls(script, strict=strict)) as server:
             yield server
@@ -126,8 +128,8 @@ class ChatServer:
         if self._strict:
             check({"model": deployment, **body} if deployment else body)
         reply = await self._next_reply(body)
-        if reply.delay_until is not None and reply.delay_after is None:
-            await reply.delay_until.wait()
+        if reply.delay_after is None:
+            await _pause(reply)
         if reply.fault in {"close_before_head", "reset_before_head"}:
             raise Drop(reset=reply.fault == "reset_before_head")
         content_type, pieces = _body(reply, body, number, deployment)
@@ -200,12 +202,19 @@ def _events(answer: chat_wire.Answer, body: ChatRequest, *, azure: bool) -> list
     return [*(sse(to_json(chunk)) for chunk in chunks), sse("[DONE]")]
 
 
+async def _pause(reply: Reply) -> None:
+    if reply.delay_until == "never":
+        await anyio.sleep_forever()
+    elif reply.delay_until is not None:
+        await reply.delay_until.wait()
+
+
 async def _delivered(reply: Reply, pieces: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
     """The pieces with the reply's pause and fault among them."""
     end = len(pieces) if reply.fault is None else min(reply.fault_after, len(pieces))
     for sent in range(end + 1):
-        if reply.delay_until is not None and reply.delay_after is not None and sent == min(reply.delay_after, end):
-            await reply.delay_until.wait()
+        if reply.delay_after is not None and sent == min(reply.delay_after, end):
+            await _pause(reply)
         if sent < end:
             yield pieces[sent]
     if reply.fault in {"close", "reset"}:

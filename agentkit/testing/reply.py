@@ -44,8 +44,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     """This instead of any answer, sent as JSON unless `headers` has another `content-type`."""
-    delay_until: anyio.Event | None = None
-    """Wait for this event; one that is never set is a server that hangs."""
+    delay_until: anyio.Event | Literal["never"] | None = None
+    """Wait for this event; `"never"` is a server that hangs until the client has had enough."""
     delay_after: int | None = None
     """How many pieces to send before waiting; `None`: wait before the response head."""
     drip: int | None = None
@@ -68,7 +68,7 @@ class Reply:
         if self.fault_after < 0 or (self.delay_after or 0) < 0:
             raise ConfigError("fault_after and delay_after count pieces; use 0 or more")
         if self.delay_after is not None and self.delay_until is None:
-            raise ConfigError("delay_after says where to wait; say for what with delay_until=anyio.Event()")
+            raise ConfigError("delay_after says where to wait; say for what with delay_until=")
 
 
 ScriptedReply: TypeAlias = Says | Reply

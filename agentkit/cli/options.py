@@ -1,0 +1,67 @@
+"""The options of the commands, as records; and what makes a command of a function that takes such a record."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+O = TypeVar("O")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgentOptions:
+    """What `run` and `chat` have in common: the agent."""
+
+    tools: Annotated[
+        list[str] | None,
+        typer.Option(help="Tools, by module (clock), tool (calc:calculate) or file (./tools/x.py); a,b or repeated."),
+    ] = None
+    model: Annotated[str | None, typer.Option(help="Who answers: chat:gpt-5.5, local:needle.")] = None
+    instructions: Annotated[str | None, typer.Option(help="What the model is told before the conversation.")] = None
+    iterations: Annotated[int | None, typer.Option(help="Model calls of one run, at most.")] = None
+    seconds: Annotated[float | None, typer.Option(help="Time of one run, at most.")] = None
+    tokens: Annotated[int | None, typer.Option(help="Input and output tokens of one run, at most.")] = None
+    no_stream: Annotated[bool, typer.Option("--no-stream", help="Ask the server for whole answers.")] = False
+    trace: Annotated[bool, typer.Option("--trace", help="Show the spans of a run, with their durations.")] = False
+    debug: Annotated[
+        bool, typer.Option("--debug", "-v", help="Show arguments and results whole, and where an error came from.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions(AgentOptions):
+    """`agentkit run`."""
+
+    words: Annotated[
+        list[str], typer.Argument(metavar="[AGENT.toml] PROMPT", help="The prompt, in quotes; - reads it from stdin.")
+    ]
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object; what went wrong is in it, as `error`.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatOptions(AgentOptions):
+    """`agentkit chat`."""
+
+    file: Annotated[str | None, typer.Argument(metavar="[AGENT.toml]", help="An agent file.")] = None
+
+
+def takes(options: type[O]) -> Callable[[Callable[[O], int]], Callable[..., None]]:
+    """A command for Typer out of a function from a record of options to an exit code.
+
+    Typer wants a parameter for each option; here it finds the fields of the record.
+    """
+
+    def command(body: Callable[[O], int]) -> Callable[..., None]:
+        def run(**given: Any) -> None:
+            raise typer.Exit(body(options(**given)))
+
+        run.__doc__ = body.__doc__
+        run.__signature__ = inspect.signature(options)  # type: ignore[attr-defined]
+        run.__annotations__ = get_type_hints(options, include_extras=True)
+        return run
+
+    return command

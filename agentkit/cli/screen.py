@@ -1,0 +1,101 @@
+"""What a person sees of a run: the answer on stdout, everything else on stderr."""
+
+import sys
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+
+from agentkit import Event, ModelAnswered, RunResult, TextDelta, Tool, ToolFinished, ToolStarted
+from agentkit.telemetry.recorder import SpanNode
+
+from .text import arguments, count, duration, one_line, safe
+
+_SHORT = 100
+
+
+class Screen:
+    """Shows one run after the other.
+
+    Text from models and tools is never read as markup, and its control characters are written out. On a terminal the
+    answer appears as it arrives; anywhere else it is written when the run has ended, so that a pipe gets the answer
+    and not what a model says before it calls a tool.
+    """
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
+        self._stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._streams = sys.stdout.isatty()
+        self._in_line = False
+        """Whether text stands on the terminal whose line has not ended."""
+
+    def show(self, event: Event) -> None:
+        """Show what has just happened."""
+        match event:
+            case TextDelta(text=text) if self._streams and text:
+                print(safe(text), end="", flush=True)
+                self._in_line = not text.endswith("\n")
+            case ModelAnswered():
+                self.end_line()
+            case ToolStarted(call=call):
+                self._print(f"-> {call.name}({self._short(arguments(call.arguments))})", "cyan")
+            case ToolFinished(call=call, result=result, seconds=seconds):
+                said = f"{call.name} failed" if result.is_error else call.name
+                line = f"<- {said}: {self._short(result.content)} ({duration(seconds)})"
+                self._print(line, "red" if result.is_error else "green")
+            case _:
+                pass
+
+    def answer(self, result: RunResult[str], seconds: float) -> None:
+        """Show the answer, where it is not there already, and what it took."""
+        if not self._streams:
+            print(safe(result.output), flush=True)
+        used = result.usage
+        known = used.input_tokens is not None and used.output_tokens is not None
+        tokens = f"{used.input_tokens:,} tokens in, {used.output_tokens:,} out" if known else "tokens unknown"
+        if result.finish_reason == "length":
+            self._print("the answer was cut off at the model's token limit", "yellow")
+        spent = [tokens, count(result.iterations, "iteration"), count(result.tool_calls, "tool call")]
+        self.note(", ".join([*spent, duration(seconds)]))
+
+    def end_line(self) -> None:
+        """Leave a line of the answer that has not ended."""
+        if self._in_line:
+            print(flush=True)
+            self._in_line = False
+
+    def note(self, line: str) -> None:
+        """Say something beside the answer."""
+        self._print(line, "dim")
+
+    def spans(self, roots: Iterable[SpanNode]) -> None:
+        """Show spans as trees, with their durations."""
+        for root in roots:
+            self._stderr.print(_tree(root))
+
+    def tools(self, tools: Iterable[Tool]) -> None:
+        """Show what tools there are."""
+        for tool in tools:
+            self._print(f"{tool.name}: {first_line(tool)}")
+
+    def _print(self, line: str, style: str = "") -> None:
+        self.end_line()
+        self._stderr.print(Text(safe(line), style=style))
+
+    def _short(self, text: str) -> str:
+        return text if self._whole else one_line(text, _SHORT)
+
+
+def first_line(tool: Tool) -> str:
+    """What a tool does, in a line."""
+    return safe(tool.description.partition("\n")[0])
+
+
+def _tree(node: SpanNode) -> Tree:
+    label = Text(f"{safe(node.name)}  ").append(duration(node.seconds), "dim")
+    if node.error:
+        label.append(f"  {safe(node.error)}", "red")
+    tree = Tree(label)
+    tree.children.extend(_tree(child) for child in node.children)
+    return tree

@@ -1,0 +1,217 @@
+"""A callable -> its name, its docstring, and its parameters with their annotations resolved.
+
+Whatever the callable is: a function, a method, `functools.partial`, a `functools.wraps` wrapper, an `lru_cache`, an
+object with `__call__`. `inspect.signature` is the truth about its parameters.
+"""
+
+import builtins
+import functools
+import inspect
+import sys
+import typing
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import FunctionType, GenericAlias
+from typing import Annotated, Any, get_origin
+
+from pydantic.fields import FieldInfo
+from typing_extensions import TypeAliasType
+
+from .context import Context
+
+
+class Unfit(Exception):
+    """Why a function cannot be a tool, and the way out; which parameter, if it is one's fault."""
+
+    def __init__(self, why: str, parameter: str | None = None) -> None:
+        super().__init__(why)
+        self.parameter = parameter
+
+
+class Parameter(inspect.Parameter):
+    """A parameter of a function, its annotation a type (and no text in it), or `Parameter.empty`."""
+
+    @property
+    def is_context(self) -> bool:
+        """Whether it is given the run's context, and is not the model's business."""
+        annotation = self.annotation
+        while isinstance(annotation, TypeAliasType) or get_origin(annotation) is Annotated:
+            annotation = annotation.__value__ if isinstance(annotation, TypeAliasType) else annotation.__origin__
+        return (get_origin(annotation) or annotation) is Context and self.kind is not self.VAR_POSITIONAL
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it has no annotation."""
+        return self.annotation is self.empty
+
+    @property
+    def has_default(self) -> bool:
+        """Whether Python gives it a value when it is not passed."""
+        return self.default is not self.empty and not isinstance(self.default, FieldInfo)
+
+    @property
+    def is_required(self) -> bool:
+        """Whether every call must give it."""
+        optional = self.has_default or self.kind is self.VAR_POSITIONAL
+        return not (optional or self.has_field_default)
+
+    @property
+    def has_field_default(self) -> bool:
+        """Whether pydantic gives it a value when it is not sent."""
+        return any(not each.is_required() for each in self.fields)
+
+    @property
+    def metadata(self) -> tuple[Any, ...]:
+        """What `Annotated` adds to its type."""
+        return self.annotation.__metadata__ if get_origin(self.annotation) is Annotated else ()
+
+    @functools.cached_property
+    def fields(self) -> list[FieldInfo]:
+        """pydantic's `Field(...)`, in `Annotated` or in the place of the default; the last one has the last word."""
+        return [each for each in (*self.metadata, self.default) if isinstance(each, FieldInfo)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """What a callable says about itself."""
+
+    name: str
+    docstring: str
+    parameters: Sequence[Parameter]
+    """Those a call may give."""
+    function: Any
+    """The function that somebody wrote, inside whatever is around it."""
+
+    @classmethod
+    def of(cls, function: Callable[..., object]) -> "Signature":
+        """Read a callable.
+
+        Raises:
+            Unfit: it cannot be a tool.
+        """
+        layers = list(_layers(function))
+        if inspect.isclass(layers[-1]):
+            raise Unfit("it is a class; write a function that makes one")
+        written = next(filter(inspect.isfunction, layers), None)
+        if inspect.isgeneratorfunction(written) or inspect.isasyncgenfunction(written):
+            raise Unfit("it is a generator, and a call has one result; return a list")
+        return cls(
+            name=_name(layers),
+            docstring=_docstring(layers),
+            parameters=_parameters(function, layers),
+            function=layers[-1],
+        )
+
+
+def _layers(function: Any) -> Iterator[Any]:
+    """The callable and what is in it, from outside in."""
+    yield function
+    if isinstance(function, functools.partial):
+        yield from _layers(function.func)
+    elif _is_wrapper(function):
+        yield from _layers(function.__wrapped__)
+    elif isinstance(function, staticmethod) or inspect.ismethod(function):
+        yield from _layers(function.__func__)
+    elif _is_object(function):
+        yield from _layers(type(function).__call__)
+
+
+def _is_wrapper(layer: Any) -> bool:
+    return "__wrapped__" in getattr(layer, "__dict__", ())
+
+
+def _is_object(layer: Any) -> bool:
+    """Whether this is an object that can be called because its class has `__call__`."""
+    return not (isinstance(layer, functools.partial | type) or inspect.isroutine(layer) or _is_wrapper(layer))
+
+
+def _name(layers: Sequence[Any]) -> str:
+    objects = [layer for layer in layers if _is_object(layer)]
+    return type(objects[0]).__name__ if objects else layers[-1].__name__
+
+
+def _docstring(layers: Sequence[Any]) -> str:
+    """The outermost docstring; that of a class with `__call__` if the method has none."""
+    objects = [layer for layer in layers if _is_object(layer)]
+    for layer in layers:
+        if not isinstance(layer, functools.partial) and layer not in objects and (text := inspect.getdoc(layer)):
+            return text
+    text = vars(type(objects[0])).get("__doc__") if objects else None
+    written_by_dataclass = text and text.startswith(f"{type(objects[0]).__name__}(")
+    return inspect.cleandoc(text) if text and not written_by_dataclass else ""
+
+
+def _parameters(function: Callable[..., object], layers: Sequence[Any]) -> list[Parameter]:
+    bound = {name for layer in layers if isinstance(layer, functools.partial) for name in layer.keywords}
+    try:
+        parameters = [each for each in _signature(function).parameters.values() if each.name not in bound]
+    except (ValueError, TypeError) as error:
+        raise Unfit(f"its parameters are unknown ({error}); wrap it in a function with annotations") from None
+    for place, each in enumerate(parameters):
+        _refuse_misfit(each, place, layers[-1])
+    names, module = _namespace(layers), _module(layers[-1])
+    return [
+        Parameter(each.name, each.kind, default=each.default, annotation=_resolved(each, names, module))
+        for each in parameters
+    ]
+
+
+def _signature(function: Callable[..., object]) -> inspect.Signature:
+    if sys.version_info >= (3, 14):  # reading annotations evaluates them all: leave those that fail, maybe the return's
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    return inspect.signature(function)
+
+
+def _refuse_misfit(parameter: inspect.Parameter, place: int, function: Any) -> None:
+    if parameter.kind is parameter.VAR_KEYWORD:
+        raise Unfit("a model cannot know which names ** takes; write the parameters out", parameter.name)
+    if parameter.annotation is not parameter.empty:
+        return
+    if place == 0 and parameter.name in ("self", "cls"):
+        raise Unfit("this is a method without its object; pass a bound method", parameter.name)
+    if not isinstance(function, FunctionType):
+        raise Unfit("a builtin does not say what it takes; wrap it in a function with annotations", parameter.name)
+
+
+def _module(function: Any) -> dict[str, Any]:
+    return getattr(function, "__globals__", {})
+
+
+def _namespace(layers: Sequence[Any]) -> ChainMap[str, Any]:
+    """What a name in an annotation means, nearest first. The class comes last: a method of it may be called `list`."""
+    function = layers[-1]
+    variables = {each.__name__: each for each in getattr(function, "__type_params__", ())}
+    closure = {}
+    if isinstance(function, FunctionType):
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            with suppress(ValueError):  # not assigned yet
+                closure[name] = cell.cell_contents
+    owners = [layer.__self__ if inspect.ismethod(layer) else layer for layer in layers if not inspect.isfunction(layer)]
+    classes = [owner if inspect.isclass(owner) else type(owner) for owner in owners]
+    members = [dict(vars(each)) for owner in classes for each in owner.__mro__]
+    return ChainMap(variables, closure, _module(function), vars(builtins), *members)
+
+
+def _resolved(parameter: inspect.Parameter, names: ChainMap[str, Any], module: dict[str, Any]) -> Any:
+    """The annotation without text in it. Each by itself, so that only the one that cannot be resolved is at fault."""
+    annotation = parameter.annotation
+    if isinstance(annotation, type) and not isinstance(annotation, GenericAlias):
+        return annotation
+
+    def holder() -> None: ...
+
+    holder.__annotations__ = {"it": annotation}
+    try:
+        return typing.get_type_hints(holder, globalns=module, localns=names, include_extras=True)["it"]
+    except NameError as error:
+        raise Unfit(
+            f"its annotation {annotation!r} needs {error.name!r}, which the function's module does not have; "
+            "import or define it there (TYPE_CHECKING is not enough)",
+            parameter.name,
+        ) from None
+    except Exception as error:
+        raise Unfit(f"its annotation {annotation!r} is not a type ({error}); mend it", parameter.name) from None

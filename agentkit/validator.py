@@ -1,0 +1,218 @@
+"""Parameters -> one pydantic validator for all of them, and the JSON Schema of what it takes.
+
+What a type looks like in JSON is pydantic's word. This module says what pydantic is asked, and refuses what JSON
+cannot carry, so that it fails where the function is defined and not when a model calls it.
+"""
+
+import functools
+import json
+import operator
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, EnumMeta
+from inspect import formatannotation
+from types import GenericAlias, NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import GetCoreSchemaHandler, TypeAdapter
+from pydantic.errors import PydanticErrorMixin, PydanticInvalidForJsonSchema
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import (
+    GenerateJsonSchema,
+    JsonSchemaMode,
+    JsonSchemaValue,
+    JsonSchemaWarningKind,
+)
+from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, to_jsonable_python
+
+from .context import Context
+from .signature import Parameter, Unfit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Validator:
+    """What checks the arguments of one function."""
+
+    validate: Any
+    """pydantic's `validate_json`: JSON text -> the arguments that are in it, as the function's types, by parameter."""
+    schema: JsonSchemaValue
+    """The object it takes: a property for each parameter, in order, and `$defs`."""
+    has_decimals: bool
+
+    @classmethod
+    def of(cls, parameters: Sequence[Parameter], filled: Collection[str]) -> "Validator":
+        """Compile all parameters at once; if that fails, each alone, to know which one is at fault.
+
+        An argument that is left out stays out, but for `filled`: these get their default (a copy, if it is mutable).
+
+        Raises:
+            Unfit: a parameter's type has no place in JSON.
+        """
+        try:
+            return cls._compiled(parameters, filled)
+        except Exception as error:
+            for parameter in parameters:
+                try:
+                    cls._compiled([parameter], filled)
+                except Exception as fault:
+                    raise _unfit(parameter, fault) from fault
+            raise Unfit(f"its parameters do not go together: {_reason(error)}; simplify their types") from error
+
+    @classmethod
+    def _compiled(cls, parameters: Sequence[Parameter], filled: Collection[str]) -> "Validator":
+        adapter = TypeAdapter(Annotated[dict[str, Any], _OneObject(parameters, filled)])
+        if not adapter.pydantic_complete:
+            adapter.rebuild()  # fails, and names what is not defined
+        generator = _JsonSchema()
+        schema = generator.generate(adapter.core_schema)
+        return cls(validate=adapter.validator.validate_json, schema=schema, has_decimals=generator.has_decimals)
+
+
+def _unfit(parameter: Parameter, fault: Exception) -> Unfit:
+    return Unfit(
+        f"{formatannotation(parameter.annotation)} cannot be an argument in JSON: {_reason(fault)}; take a type that "
+        "JSON can carry (str, list[...], Literal, an Enum, a dataclass, a model), or bind it with functools.partial",
+        parameter.name,
+    )
+
+
+def _reason(error: Exception) -> str:
+    text = error.message if isinstance(error, PydanticErrorMixin) else str(error)
+    return " ".join(text.partition(". Set `arbitrary_types_allowed")[0].split())[:300] or type(error).__name__
+
+
+class _OneObject:
+    """For pydantic: an object with a field for each parameter and nothing else in it."""
+
+    def __init__(self, parameters: Sequence[Parameter], filled: Collection[str]) -> None:
+        self.parameters = parameters
+        self.filled = filled
+
+    def __get_pydantic_core_schema__(self, _source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        fields = {each.name: self._field(each, handler) for each in self.parameters}
+        # Python's regular expressions know lookaround; pydantic's own do not.
+        config = core_schema.CoreConfig(regex_engine="python-re", allow_inf_nan=False)
+        return core_schema.typed_dict_schema(fields, extra_behavior="forbid", config=config)
+
+    def _field(self, parameter: Parameter, handler: GetCoreSchemaHandler) -> core_schema.TypedDictField:
+        annotation = Any if parameter.is_bare else _for_json(parameter.annotation)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            annotation = GenericAlias(list, (annotation,))
+        if isinstance(parameter.default, FieldInfo):
+            annotation = Annotated[annotation, parameter.default]
+        schema = handler.generate_schema(annotation)
+        if parameter.default is None and not _takes_none(annotation):
+            schema = core_schema.nullable_schema(schema)
+        if parameter.name in self.filled:
+            schema = core_schema.with_default_schema(schema, default=parameter.default)
+        return core_schema.typed_dict_field(schema, required=parameter.is_required)
+
+
+def _takes_none(annotation: Any) -> bool:
+    while get_origin(annotation) is Annotated:
+        annotation = annotation.__origin__
+    return any(each is some for each in (annotation, *get_args(annotation)) for some in (None, NoneType, Any, object))
+
+
+def _for_json(annotation: Any) -> Any:
+    """The annotation as pydantic is to read it: an iterable is a list, an Enum's member in a Literal is its value."""
+    kind, args = get_origin(annotation) or annotation, get_args(annotation)
+    if kind is Context:
+        raise TypeError("Context[...] must be the whole annotation, not a part of it")
+    if kind is type or kind is Hashable or (isinstance(kind, EnumMeta) and not len(kind)):
+        raise TypeError(f"JSON has no values for {formatannotation(kind)}")
+    if kind is Iterable or kind is Collection:
+        return GenericAlias(list, (_for_json(args[0]) if args else Any,))
+    if kind is Literal:
+        return _literal(args)
+    if kind is Annotated:
+        return kind[(_for_json(annotation.__origin__), *annotation.__metadata__)]
+    inner = tuple(_for_json(each) for each in args)
+    if all(new is old for new, old in zip(inner, args, strict=True)):
+        return annotation
+    return functools.reduce(operator.or_, inner) if kind in (Union, UnionType) else kind[inner]
+
+
+def _literal(values: tuple[Any, ...]) -> Any:
+    """pydantic publishes an Enum member's value, but takes it only where the member itself is a str or an int."""
+    kinds = dict.fromkeys(type(value) for value in values if _is_opaque(value))
+    choices: list[Any] = [Annotated[kind, _Members([v for v in values if type(v) is kind])] for kind in kinds]
+    if plain := tuple(value for value in values if not _is_opaque(value)):
+        choices.append(Literal[plain])
+    return functools.reduce(operator.or_, choices)
+
+
+def _is_opaque(value: object) -> bool:
+    return isinstance(value, Enum) and not isinstance(value, str | int)
+
+
+class _Members:
+    """For pydantic: some members of an Enum, by their values."""
+
+    def __init__(self, members: Sequence[Enum]) -> None:
+        self.values = [member.value for member in members]
+
+    def __get_pydantic_core_schema__(self, enum: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(enum, core_schema.literal_schema(self.values))
+
+
+class _JsonSchema(GenerateJsonSchema):
+    """pydantic's JSON Schema, but what JSON cannot carry is refused at any depth, and titles are what somebody gave."""
+
+    has_decimals = False
+
+    def generate(self, schema: CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
+        result = super().generate(schema, mode)
+        for key, definition in result.get("$defs", {}).items():
+            if self.normalize_name(definition.get("title", "")) in key:  # the name of the class
+                definition.pop("title", None)
+        return result
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+        self.has_decimals = True
+        return super().decimal_schema(schema)
+
+    def is_subclass_schema(self, schema: core_schema.IsSubclassSchema) -> JsonSchemaValue:
+        return self.handle_invalid_for_json_schema(schema, "a class")
+
+    def generator_schema(self, schema: core_schema.GeneratorSchema) -> JsonSchemaValue:
+        return self.handle_invalid_for_json_schema(schema, "an iterator; a list can be sent")
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
+        for value in schema["expected"]:
+            if _is_opaque(value) or not isinstance(value, _SCALARS):
+                return self.handle_invalid_for_json_schema(schema, f"Literal[{value}]; a str or int can be sent")
+        return super().literal_schema(schema)
+
+    def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
+        for member in schema["members"]:
+            if not isinstance(member.value, _SCALARS):
+                return self.handle_invalid_for_json_schema(schema, f"{member}; an Enum of str or int can be sent")
+        return super().enum_schema(schema)
+
+    def encode_default(self, dft: Any) -> Any:
+        return as_json(dft)
+
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        if kind == "skipped-choice":  # the other kind is a default that is left out, as it should be
+            raise PydanticInvalidForJsonSchema(detail)
+
+
+_SCALARS = (str, int, float, NoneType)
+
+
+def as_json(default: object) -> Any:
+    """A default in JSON.
+
+    Raises:
+        PydanticSerializationError: it has no place there: it is infinite, or of a type of its own.
+    """
+    try:
+        value = to_jsonable_python(sorted(default, key=repr) if isinstance(default, frozenset) else default)
+        json.dumps(value, allow_nan=False)
+    except Exception as error:  # whatever an object of somebody's own does when looked at
+        raise PydanticSerializationError(type(error).__name__) from error
+    return value
