@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
-from docstring_parser import ParseError, parse
+from docstring_parser import parse
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticSerializationError, ValidationError
 
 from .arguments import Arguments
 from .errors import ToolDefinitionError
-from .signature import Parameter, Signature, Unfit
+from .signature import Parameter, Signature, Unfit, name_of
 from .validator import Validator, as_json
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -60,10 +60,11 @@ def describe(
     Raises:
         ToolDefinitionError: "tool 'f', parameter 'p': <why it cannot be a tool>; <what to do>".
     """
-    tool = name or getattr(function, "__name__", type(function).__name__)
+    if not callable(function):
+        raise ToolDefinitionError(f"{function!r} cannot be called; a tool is a function or another callable")
+    tool = name or name_of(function)
     try:
         signature = Signature.of(function)
-        tool = name or signature.name
         if not _NAME.fullmatch(tool):
             raise Unfit("a tool's name has 1 to 64 letters, digits, _ and -; choose one with name=...")
         return _described(signature, tool, description)
@@ -75,7 +76,7 @@ def describe(
 def _described(signature: Signature, tool: str, description: str | None) -> FunctionSchema:
     visible = [p for p in signature.parameters if not p.is_context]
     positional = _positional(signature.parameters)
-    filled = {p.name for p in visible if p.has_default and (p.name in positional or _is_mutable(p.default))}
+    filled = {p.name for p in visible if p.has_default and (p.name in positional or _is_filled(p))}
     validator = Validator.of(visible, filled)
     summary, documented = _documented(signature.docstring)
     _warn(signature, tool, documented)
@@ -112,16 +113,17 @@ def _positional(parameters: Sequence[Parameter]) -> list[str]:
     return [p.name for p in parameters if p.kind <= last]
 
 
-def _is_mutable(default: object) -> bool:
-    return isinstance(default, list | dict | set)
+def _is_filled(parameter: Parameter) -> bool:
+    """Whether the function's own default would not do: calls would share it, or a `Field` has another."""
+    return isinstance(parameter.default, list | dict | set) or parameter.has_field_default
 
 
 def _documented(docstring: str) -> tuple[str, dict[str, str]]:
     """What the docstring says of the function, and of each parameter; in Google, NumPy, reST or Epydoc style."""
     try:
-        # parse() unindents the text again, by all lines but the first: without a line of its own it spoils `Args:`.
+        # parse() unindents the text once more, by all lines but the first. An empty one keeps it from spoiling `Args:`.
         parsed = parse("\n" + docstring)
-    except ParseError:
+    except Exception:  # ParseError, and an IndexError for a line with only a colon
         return docstring, {}
     if not (parsed.params or parsed.many_returns or parsed.raises):
         return docstring, {}

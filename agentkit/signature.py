@@ -105,6 +105,11 @@ class Signature:
         )
 
 
+def name_of(function: Callable[..., object]) -> str:
+    """The name of the function inside, or of an object's class."""
+    return _name(list(_layers(function)))
+
+
 def _layers(function: Any) -> Iterator[Any]:
     """The callable and what is in it, from outside in."""
     yield function
@@ -134,13 +139,16 @@ def _name(layers: Sequence[Any]) -> str:
 
 def _docstring(layers: Sequence[Any]) -> str:
     """The outermost docstring; that of a class with `__call__` if the method has none."""
-    objects = [layer for layer in layers if _is_object(layer)]
     for layer in layers:
-        if not isinstance(layer, functools.partial) and layer not in objects and (text := inspect.getdoc(layer)):
-            return text
-    text = vars(type(objects[0])).get("__doc__") if objects else None
-    written_by_dataclass = text and text.startswith(f"{type(objects[0]).__name__}(")
-    return inspect.cleandoc(text) if text and not written_by_dataclass else ""
+        if not (isinstance(layer, functools.partial) or _is_object(layer)):
+            text = inspect.getdoc(layer)
+            if text and text != type.__call__.__doc__:  # what every `__call__` would inherit
+                return text
+    for layer in filter(_is_object, layers):
+        text = vars(type(layer)).get("__doc__")
+        if text and not text.startswith(f"{type(layer).__name__}("):  # what `@dataclass` writes
+            return inspect.cleandoc(text)
+    return ""
 
 
 def _parameters(function: Callable[..., object], layers: Sequence[Any]) -> list[Parameter]:

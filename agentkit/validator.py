@@ -14,7 +14,7 @@ from inspect import formatannotation
 from types import GenericAlias, NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import GetCoreSchemaHandler, TypeAdapter
+from pydantic import Field, GetCoreSchemaHandler, Secret, TypeAdapter
 from pydantic.errors import PydanticErrorMixin, PydanticInvalidForJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import (
@@ -70,15 +70,20 @@ class Validator:
 
 def _unfit(parameter: Parameter, fault: Exception) -> Unfit:
     return Unfit(
-        f"{formatannotation(parameter.annotation)} cannot be an argument in JSON: {_reason(fault)}; take a type that "
-        "JSON can carry (str, list[...], Literal, an Enum, a dataclass, a model), or bind it with functools.partial",
+        f"{formatannotation(parameter.annotation)} cannot be an argument: {_reason(fault)}; "
+        "annotate it with a type that JSON can carry (str, list[...], Literal, an Enum, a dataclass, a pydantic model), "
+        "or bind it with functools.partial",
         parameter.name,
     )
 
 
 def _reason(error: Exception) -> str:
     text = error.message if isinstance(error, PydanticErrorMixin) else str(error)
-    return " ".join(text.partition(". Set `arbitrary_types_allowed")[0].split())[:300] or type(error).__name__
+    text = text.partition(". Set `arbitrary_types_allowed")[0].rstrip(".")
+    return " ".join(text.replace("Unable to generate pydantic-core schema for", _NO_FORM).split())[:300]
+
+
+_NO_FORM = "JSON has no form of"
 
 
 class _OneObject:
@@ -120,11 +125,13 @@ def _for_json(annotation: Any) -> Any:
     if kind is Context:
         raise TypeError("Context[...] must be the whole annotation, not a part of it")
     if kind is type or kind is Hashable or (isinstance(kind, EnumMeta) and not len(kind)):
-        raise TypeError(f"JSON has no values for {formatannotation(kind)}")
+        raise TypeError(f"{_NO_FORM} {formatannotation(kind)}")
     if kind is Iterable or kind is Collection:
         return GenericAlias(list, (_for_json(args[0]) if args else Any,))
     if kind is Literal:
         return _literal(args)
+    if isinstance(kind, type) and issubclass(kind, Secret):  # pydantic marks SecretStr so, but not Secret[...]
+        return Annotated[annotation, Field(json_schema_extra={"writeOnly": True})]
     if kind is Annotated:
         return kind[(_for_json(annotation.__origin__), *annotation.__metadata__)]
     inner = tuple(_for_json(each) for each in args)
@@ -180,6 +187,10 @@ class _JsonSchema(GenerateJsonSchema):
 
     def generator_schema(self, schema: core_schema.GeneratorSchema) -> JsonSchemaValue:
         return self.handle_invalid_for_json_schema(schema, "an iterator; a list can be sent")
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
+        kind = error_info.removeprefix("core_schema.").removesuffix("Schema")
+        raise PydanticInvalidForJsonSchema(f"{_NO_FORM} {kind}")
 
     def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
         for value in schema["expected"]:

@@ -70,9 +70,9 @@ LONG_HISTORY = Scenario(
     contestants=EVERYONE,
 )
 CROWD = Scenario(
-    title="500 agents at once, 3 rounds x 1 call, 50 ms latency",
+    title="500 agents at once, 5 rounds x 1 call, 50 ms latency",
     clock="wall",
-    rounds=3,
+    rounds=5,
     agents=500,
     latency=50,
     repetitions=3,

@@ -245,8 +245,8 @@ def modules_use_public_names(house: House) -> Iterator[str]:
 
 
 def private(name: str) -> bool:
-    namedtuple = {"_replace", "_asdict", "_fields", "_make"}
-    return name.startswith("_") and not name.startswith("__") and name != "_" and name not in namedtuple
+    documented = {"_replace", "_asdict", "_fields", "_make", "_exit"}  # of a namedtuple, and of os
+    return name.startswith("_") and not name.startswith("__") and name != "_" and name not in documented
 
 
 def defined(node: ast.AST) -> Iterator[str]:

@@ -13,7 +13,7 @@ from house import House, Place, Rule
 
 LAYERS: dict[str, list[Place]] = {
     "words": ["messages", "errors", "limits"],
-    "tools": ["context", "arguments", "schema", "results", "tool", "registry", "loader"],
+    "tools": ["context", "signature", "validator", "arguments", "schema", "results", "tool", "registry", "loader"],
     "models": [
         "models.base",
         "models.sse",
@@ -41,7 +41,7 @@ LAYERS: dict[str, list[Place]] = {
     ],
     "the door": ["agentkit"],
     "ready-made tools": ["tools.*"],
-    "edges": ["testing.*", "mcp.*", "durable.*", "server.*", "cli.*"],
+    "edges": ["testing.*", "mcp.*", "durable.*", "server.*", "cli.*", "__main__"],
 }
 
 DOORS: dict[str, list[str]] = {
@@ -51,7 +51,7 @@ DOORS: dict[str, list[str]] = {
     "pydantic": ["agentkit/"],
     "pydantic_core": ["agentkit/"],
     "docstring_parser": ["agentkit/schema.py"],
-    "annotationlib": ["agentkit/schema.py"],  # of the standard library, since Python 3.14
+    "annotationlib": ["agentkit/signature.py"],  # of the standard library, since Python 3.14
     "openai": ["agentkit/models/"],
     "httpx2": ["agentkit/models/"],
     "needle": ["agentkit/models/local/"],

@@ -3,12 +3,11 @@
 What to find is plain text and never a pattern: a pattern that a model wrote could run for ever.
 """
 
-from difflib import SequenceMatcher
-
 from agentkit import ToolFailed, tool
 
 _MAX_CHARS = 1_000_000
-_MAX_WORDS = 2_000
+_MAX_WORDS = 5_000
+_MAX_CHANGES = 1_000
 _MAX_SHOWN = 50
 _EXCERPT = 60
 
@@ -84,14 +83,16 @@ def compare_texts(first: str, second: str) -> dict[str, float | int | list[dict[
         second: The other text, or the newer.
     """
     a, b = _words(first), _words(second)
-    # Without its `autojunk` a text of few different words takes minutes to compare.
-    matcher = SequenceMatcher(None, [word for word, _ in a], [word for word, _ in b], autojunk=True)
-    changes: list[dict[str, int | str]] = [
-        {"line": [*a, ("", 1)][start][1], "first": _joined(a[start:end]), "second": _joined(b[begin:stop])}
-        for kind, start, end, begin, stop in matcher.get_opcodes()
-        if kind != "equal"
-    ]
-    return {"similarity": round(matcher.ratio(), 3), "count": len(changes), "changes": changes[:_MAX_SHOWN]}
+    common = _common([word for word, _ in a], [word for word, _ in b])
+    changes: list[dict[str, int | str]] = []
+    at_a = at_b = 0
+    for in_a, in_b in [*common, (len(a), len(b))]:
+        if at_a < in_a or at_b < in_b:
+            line = [*a, ("", 1)][at_a][1]
+            changes.append({"line": line, "first": _joined(a[at_a:in_a]), "second": _joined(b[at_b:in_b])})
+        at_a, at_b = in_a + 1, in_b + 1
+    similarity = 2 * len(common) / (len(a) + len(b)) if a or b else 1.0
+    return {"similarity": round(similarity, 3), "count": len(changes), "changes": changes[:_MAX_SHOWN]}
 
 
 def _limited(text: str) -> None:
@@ -117,6 +118,48 @@ def _words(text: str) -> list[tuple[str, int]]:
     if len(words) > _MAX_WORDS:
         raise ToolFailed(f"one text has {len(words)} words, the most is {_MAX_WORDS}; compare them in parts")
     return words
+
+
+def _common(a: list[str], b: list[str]) -> list[tuple[int, int]]:
+    """The places, in `a` and `b`, of the words that both have in the same order, as many as there can be.
+
+    E. Myers, An O(ND) Difference Algorithm and Its Variations, 1986. `rows[n][removed]` is how far into `a` one comes
+    with n changes, of which `removed` leave out a word of `a` and the others put in one of `b`.
+    """
+    rows: list[list[int]] = []
+    for changes in range(_MAX_CHANGES + 1):
+        row: list[int] = []
+        for removed in range(changes + 1):
+            x = _step(rows, removed)[0]
+            y = x + changes - 2 * removed
+            while x < len(a) and y < len(b) and a[x] == b[y]:
+                x, y = x + 1, y + 1
+            row.append(x)
+            if (x, y) == (len(a), len(b)):
+                return _path(rows, removed, x)
+        rows.append(row)
+    raise ToolFailed(f"the texts differ in more than {_MAX_CHANGES} words; compare shorter parts")
+
+
+def _step(rows: list[list[int]], removed: int) -> tuple[int, int]:
+    """Where the next change starts from, at best: the place in `a`, and how many words were left out before it."""
+    if not rows:
+        return 0, 0
+    row = rows[-1]
+    if removed == len(row) or (removed and row[removed - 1] >= row[removed]):
+        return row[removed - 1] + 1, removed - 1
+    return row[removed], removed
+
+
+def _path(rows: list[list[int]], removed: int, x: int) -> list[tuple[int, int]]:
+    """The common words on the way back from the end."""
+    places: list[tuple[int, int]] = []
+    for changes in range(len(rows), -1, -1):
+        start, before = _step(rows[:changes], removed)
+        y = x + changes - 2 * removed
+        places += [(x - n, y - n) for n in range(1, x - start + 1)]
+        removed, x = before, rows[changes - 1][before] if changes else 0
+    return places[::-1]
 
 
 def _joined(words: list[tuple[str, int]]) -> str:

@@ -5,6 +5,9 @@ import sys
 import threading
 from io import TextIOWrapper
 
+_GRACE = 0.5
+"""Seconds for a thread to end by itself."""
+
 
 def main() -> None:
     """The program `agentkit`; it ends the process with its exit code."""
@@ -20,5 +23,17 @@ def main() -> None:
             stream.reconfigure(errors="replace" if stream is sys.stdin else "backslashreplace")
     try:
         app(prog_name="agentkit")
-    finally:
-        _leave_behind_abandoned_threads()
+    except SystemExit as ended:
+        _end(ended.code if isinstance(ended.code, int) else 0)
+
+
+def _end(code: int) -> None:
+    """End the process, also where the thread of a tool that was given up on is still at work: nobody waits for it."""
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
+    for thread in others:
+        thread.join(_GRACE)
+    if any(thread.is_alive() for thread in others):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -3,9 +3,11 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
 
 import typer
+
+from .failures import FAILURES, told
 
 O = TypeVar("O")
 
@@ -57,7 +59,7 @@ def takes(options: type[O]) -> Callable[[Callable[[O], int]], Callable[..., None
 
     def command(body: Callable[[O], int]) -> Callable[..., None]:
         def run(**given: Any) -> None:
-            raise typer.Exit(body(options(**given)))
+            finish(lambda: body(options(**given)), debug=given["debug"])
 
         run.__doc__ = body.__doc__
         run.__signature__ = inspect.signature(options)  # type: ignore[attr-defined]
@@ -65,3 +67,12 @@ def takes(options: type[O]) -> Callable[[Callable[[O], int]], Callable[..., None
         return run
 
     return command
+
+
+def finish(work: Callable[[], int], *, debug: bool = False) -> NoReturn:
+    """Do the work of a command and end with its exit code, or with that of what went wrong, which is told."""
+    try:
+        code = work()
+    except FAILURES as error:
+        code = told(error, debug=debug)
+    raise typer.Exit(code)

@@ -27,16 +27,20 @@ class Screen:
         self._whole = whole
         self._stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._streams = sys.stdout.isatty()
+        self._streamed = False
         self._in_line = False
         """Whether text stands on the terminal whose line has not ended."""
 
     def show(self, event: Event) -> None:
         """Show what has just happened."""
         match event:
-            case TextDelta(text=text) if self._streams and text:
-                print(safe(text), end="", flush=True)
-                self._in_line = not text.endswith("\n")
-            case ModelAnswered():
+            case TextDelta(text=text):
+                self._write(text)
+                self._streamed = True
+            case ModelAnswered(response=response):
+                if not self._streamed:  # not every backend streams
+                    self._write(response.message.text)
+                self._streamed = False
                 self.end_line()
             case ToolStarted(call=call):
                 self._print(f"-> {call.name}({self._short(arguments(call.arguments))})", "cyan")
@@ -44,8 +48,6 @@ class Screen:
                 said = f"{call.name} failed" if result.is_error else call.name
                 line = f"<- {said}: {self._short(result.content)} ({duration(seconds)})"
                 self._print(line, "red" if result.is_error else "green")
-            case _:
-                pass
 
     def answer(self, result: RunResult[str], seconds: float) -> None:
         """Show the answer, where it is not there already, and what it took."""
@@ -78,6 +80,11 @@ class Screen:
         """Show what tools there are."""
         for tool in tools:
             self._print(f"{tool.name}: {first_line(tool)}")
+
+    def _write(self, text: str) -> None:
+        if self._streams and text:
+            print(safe(text), end="", flush=True)
+            self._in_line = not text.endswith("\n")
 
     def _print(self, line: str, style: str = "") -> None:
         self.end_line()

@@ -3,7 +3,7 @@
 import json
 import re
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0 and C1 controls but tab and line feed, what turns the direction of text, and lone surrogates."""
 
 
@@ -14,8 +14,9 @@ def safe(text: str) -> str:
 
 def one_line(text: str, longest: int) -> str:
     """The text in one line of at most so many characters."""
-    line = safe(" ".join(text[: 4 * longest].split()))
-    return line if len(line) <= longest else f"{line[: longest - 3]}..."
+    looked_at = text[: 4 * longest]
+    line = safe(" ".join(looked_at.split()))
+    return line if len(line) <= longest and looked_at == text else f"{line[: longest - 3]}..."
 
 
 def arguments(text: str) -> str:

@@ -6,7 +6,7 @@ history on every call, are not used (`benchmarks/` shows what that saves).
 
 import re
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio.lowlevel import RunVar
 
-from agentkit.errors import ConfigError
+from agentkit.errors import ConfigError, ModelError
 
 from .sse import Event, EventSplitter
 
@@ -26,6 +26,7 @@ CONCURRENCY = 100
 LANE = 25
 """Requests that share one connection pool: a pool looks through all its connections for each of them."""
 CLOSE_SECONDS = 2.0
+DRAIN_SECONDS = 0.5
 
 _LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
 _doors: RunVar["dict[Server, Door]"] = RunVar("agentkit_http_doors")
@@ -110,6 +111,9 @@ class Door:
     ) -> AsyncGenerator[AsyncGenerator[Event]]:
         """Post JSON and read the answer as server-sent events, until the block is left.
 
+        Leave it once the last event that matters has come: the little that may follow is read here, so that the
+        connection can be used again.
+
         Raises:
             ModelError: the request failed, or the connection broke in the middle.
         """
@@ -118,6 +122,9 @@ class Door:
             try:
                 async with aclosing(_read(response, client.api_key)) as events:
                     yield events
+                    with anyio.move_on_after(DRAIN_SECONDS), suppress(ModelError):
+                        async for _ in events:
+                            pass
             finally:
                 with anyio.move_on_after(CLOSE_SECONDS, shield=True):
                     await response.aclose()

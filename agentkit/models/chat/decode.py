@@ -40,7 +40,9 @@ class StreamDecoder:
     def __init__(self, request: ModelRequest) -> None:
         self._request = request
         self._answer = _Answer()
-        self._done = False
+        self._begun = False
+        self.done = False
+        """Whether the server has said that nothing follows."""
 
     def feed(self, event: bytes) -> list[Delta]:
         """What an event adds to the answer.
@@ -48,8 +50,9 @@ class StreamDecoder:
         Raises:
             ModelError: the event is an error, or not JSON.
         """
+        self._begun = True
         if event.strip() == b"[DONE]":
-            self._done = True
+            self.done = True
             return []
         data = _object(event)
         self._answer.read_head(data)
@@ -60,6 +63,17 @@ class StreamDecoder:
         delta = choice.get("delta")
         return self._answer.read_piece(delta) if isinstance(delta, dict) else []
 
+    def broke_off(self, error: ModelError) -> None:
+        """The connection has failed in the middle: that matters unless the answer is there.
+
+        Raises:
+            ModelError: the error itself if nothing has come yet, or StreamBroken.
+        """
+        if not self._begun:
+            raise error
+        if not self._answer.finish_reason:
+            raise self._broken() from error
+
     def response(self) -> ModelResponse:
         """The whole answer, once the stream has ended.
 
@@ -67,10 +81,12 @@ class StreamDecoder:
             StreamBroken: it ended in the middle.
             ModelError: the answer cannot be used.
         """
-        if not self._done and not self._answer.finish_reason:
-            text = "".join(self._answer.text)
-            raise StreamBroken("the stream ended in the middle of the answer", partial=text)
+        if not self.done and not self._answer.finish_reason:
+            raise self._broken()
         return self._answer.response(self._request)
+
+    def _broken(self) -> StreamBroken:
+        return StreamBroken("the stream ended in the middle of the answer", partial="".join(self._answer.text))
 
 
 @dataclass(slots=True)

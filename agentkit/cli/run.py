@@ -1,0 +1,120 @@
+"""`agentkit run`: one run, for a person or as JSON."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import anyio
+
+from agentkit import Agent, AgentError, ConfigError, RunResult, Session
+from agentkit.messages import Message, dump_messages
+from agentkit.telemetry.recorder import SpanRecorder
+
+from .failures import FAILURES, OK, exit_code, reason, where
+from .options import RunOptions
+from .screen import Screen
+from .setup import build_agent
+
+
+def run(options: RunOptions) -> int:
+    """Run an agent once: that of an agent file, or one of the model and tools named here.
+
+    The answer goes to stdout with control characters written out; --json has it exact. All else goes to stderr.
+    """
+    return _as_json(options) if options.as_json else _for_a_person(options)
+
+
+def follow(agent: Agent, prompt: str, screen: Screen, *, session: Session | None = None, trace: bool = False) -> None:
+    """Run an agent before a person's eyes; Ctrl-C cancels the run, and is raised when it has ended."""
+    recorder, began = SpanRecorder(), time.monotonic()
+    watched = replace(agent, telemetry=recorder.telemetry) if trace else agent
+
+    async def watch() -> RunResult[str]:
+        async with watched.stream(prompt, session=session) as run:
+            async for event in run:
+                screen.show(event)
+        return run.result
+
+    try:
+        screen.answer(anyio.run(watch), time.monotonic() - began)
+    finally:
+        screen.end_line()
+        screen.spans(recorder.tree())
+
+
+def _for_a_person(options: RunOptions) -> int:
+    screen = Screen(whole=options.debug)
+    agent, prompt = _prepared(options, screen)
+    follow(agent, prompt, screen, trace=options.trace)
+    return OK
+
+
+def _as_json(options: RunOptions) -> int:
+    recorder, code = SpanRecorder(), OK
+    try:
+        agent, prompt = _prepared(options, Screen())
+        traced = replace(agent, telemetry=recorder.telemetry) if options.trace else agent
+        outcome = _result(traced.run_sync(prompt))
+    except FAILURES as error:
+        if options.debug:
+            where(error)
+        code, outcome = exit_code(error), _failure(error)
+    if options.trace:
+        outcome["trace"] = [asdict(node) for node in recorder.tree()]
+    print(json.dumps(outcome))
+    return code
+
+
+def _prepared(options: RunOptions, screen: Screen) -> tuple[Agent, str]:
+    file, prompt = _file_and_prompt(options.words)
+    agent, note = build_agent(options, file, os.environ)
+    if note:
+        screen.note(note)
+    return agent, prompt
+
+
+def _file_and_prompt(words: list[str]) -> tuple[str | None, str]:
+    file, prompts = (words[0], words[1:]) if words[0].endswith(".toml") else (None, words)
+    if not prompts:
+        raise ConfigError(f"there is no prompt after {file!r}; add it in quotes, or - to read it from stdin")
+    if len(prompts) > 1:
+        raise ConfigError(f"{len(prompts)} prompts were given; put the prompt in quotes (an agent file ends in .toml)")
+    prompt = sys.stdin.read() if prompts[0] == "-" else prompts[0]
+    if not prompt.strip():
+        raise ConfigError("the prompt is empty")
+    return file, prompt
+
+
+def _result(result: RunResult[str]) -> dict[str, Any]:
+    return {
+        "output": result.output,
+        "messages": _plain(result.messages),
+        "usage": asdict(result.usage),
+        "iterations": result.iterations,
+        "tool_calls": result.tool_calls,
+        "finish_reason": result.finish_reason,
+        "run_id": result.run_id,
+    }
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    """The same keys; what is not known of a run that failed is null."""
+    known = error if isinstance(error, AgentError) else AgentError()
+    return {
+        "output": None,
+        "messages": _plain(known.history),
+        "usage": asdict(known.usage) if known.usage else None,
+        "iterations": None,
+        "tool_calls": None,
+        "finish_reason": None,
+        "run_id": known.run_id,
+        "error": {"type": type(error).__name__, "message": reason(error)},
+    }
+
+
+def _plain(messages: Sequence[Message]) -> Any:
+    return json.loads(dump_messages(messages))
