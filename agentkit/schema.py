@@ -11,6 +11,7 @@ FunctionSchema.bind
 
 import json
 import re
+import textwrap
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -120,6 +121,8 @@ def _is_filled(parameter: Parameter) -> bool:
 
 def _documented(docstring: str) -> tuple[str, dict[str, str]]:
     """What the docstring says of the function, and of each parameter; in Google, NumPy, reST or Epydoc style."""
+    if opening := _OPENING.match(docstring):
+        docstring = opening[0] + textwrap.indent(docstring[opening.end() :], "    ")
     try:
         # parse() unindents the text once more, by all lines but the first. An empty one keeps it from spoiling `Args:`.
         parsed = parse("\n" + docstring)
@@ -132,7 +135,11 @@ def _documented(docstring: str) -> tuple[str, dict[str, str]]:
         if parameter.args[0] != "attribute":
             for name in parameter.arg_name.split(","):
                 documented.setdefault(name.strip(" *`"), parameter.description or "")
-    return parsed.description or "", documented
+    return (parsed.description or "").strip(), documented
+
+
+_OPENING = re.compile(r"(Args|Arguments|Parameters|Params):\n(?=\S)")
+"""A docstring of nothing but parameters: getdoc() has unindented them."""
 
 
 def _warn(signature: Signature, tool: str, documented: Iterable[str]) -> None:

@@ -71,7 +71,7 @@ class Validator:
 def _unfit(parameter: Parameter, fault: Exception) -> Unfit:
     return Unfit(
         f"{formatannotation(parameter.annotation)} cannot be an argument: {_reason(fault)}; "
-        "annotate it with a type that JSON can carry (str, list[...], Literal, an Enum, a dataclass, a pydantic model), "
+        "annotate it with a type that JSON can carry (str, list[...], Literal, an Enum, a dataclass, a model), "
         "or bind it with functools.partial",
         parameter.name,
     )

@@ -80,6 +80,7 @@ def race(scenario: Scenario, origin: str) -> Table:
     what = "wall time of all conversations" if wall else "CPU time per model round trip"
     table = Table(title=scenario.title, what=what, baseline=OPENAI)
     scale = 1000 if wall else 1000 / scenario.round_trips
+    spent: dict[str, list[float]] = {name: [] for name in scenario.contestants}
     served = []
     busy = []
     with ExitStack() as running:
@@ -98,6 +99,10 @@ def race(scenario: Scenario, origin: str) -> Table:
                 busy.append(server / measured["wall"])
                 table.costs[name].append(measured[scenario.clock] * scale)
                 table.megabytes[name] = measured["megabytes"]
+                spent[name].append(1000 * measured["cpu"] / scenario.round_trips)
+    if wall:
+        each = ", ".join(f"{name} {median(cpu):.2f} ms" for name, cpu in spent.items())
+        table.notes.append(f"CPU time per model round trip: {each}")
     table.notes.append(f"server: {median(served):.0f} us of CPU a round trip, at most {max(busy):.0%} busy")
     return table
 

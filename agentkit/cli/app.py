@@ -30,6 +30,63 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def program(
-    asked: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which it is.")] = False,
+    asked: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which it is.")
+    ] = False,
 ) -> None:
     """Run agents, and look at the tools they may have."""
+
+
+@app.command("run")
+@takes(RunOptions)
+def run_command(options: RunOptions) -> int:
+    """Run an agent once: that of an agent file, or one of the model and tools named here.
+
+    The answer goes to stdout with its control characters written out, everything else to stderr; --json has it exact.
+    """
+    from .run import run  # here and below on use: --help is to be there at once
+
+    return run(options)
+
+
+@app.command("chat")
+@takes(ChatOptions)
+def chat_command(options: ChatOptions) -> int:
+    """Talk with an agent, line by line, in one conversation that is kept in memory.
+
+    Ctrl-C stops a turn, Ctrl-D ends the conversation, /help says what else there is.
+    """
+    from .chat import chat
+
+    return chat(options)
+
+
+@tools.command("list")
+def list_command(
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Modules and files; all that are installed if none.")
+    ] = None,
+) -> None:
+    """Print the tools there are, one a line."""
+    from .tools import list_tools
+
+    finish(lambda: list_tools(sources or []))
+
+
+@tools.command("show")
+def show_command(name: Name) -> None:
+    """Print what a model is told about a tool, as JSON, and where the tool is from."""
+    from .tools import show_tools
+
+    finish(lambda: show_tools(name))
+
+
+@tools.command("call")
+def call_command(
+    name: Name,
+    arguments: Annotated[list[str] | None, typer.Argument(help="key=value ..., or one JSON object in quotes.")] = None,
+) -> None:
+    """Call a tool the way a model's call is run, and print its result."""
+    from .tools import call_tool
+
+    finish(lambda: call_tool(name, arguments or []))

@@ -24,10 +24,7 @@ _PROMPT = "> "
 
 
 def chat(options: ChatOptions) -> int:
-    """Talk with an agent, line by line, in one conversation that is kept in memory.
-
-    Ctrl-C stops a turn, Ctrl-D ends the conversation, /help says what else there is.
-    """
+    """Talk until the person leaves; returns the exit code."""
     screen = Screen(whole=options.debug)
     agent, note = build_agent(options, options.file, os.environ)
     if note:

@@ -21,10 +21,7 @@ from .setup import build_agent
 
 
 def run(options: RunOptions) -> int:
-    """Run an agent once: that of an agent file, or one of the model and tools named here.
-
-    The answer goes to stdout with control characters written out; --json has it exact. All else goes to stderr.
-    """
+    """Run an agent once, and show the run or print it as JSON; returns the exit code."""
     return _as_json(options) if options.as_json else _for_a_person(options)
 
 
