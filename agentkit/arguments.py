@@ -129,8 +129,8 @@ def strict(text: str) -> Any:
     except ValueError as error:
         raise InvalidArguments(f"The arguments are not valid JSON: {error}") from None
     level = [value]
-    for _ in range(DEPTH + 1):
-        level = list(_inside(level))
+    for _ in range(DEPTH):
+        level = [each for each in _inside(level) if isinstance(each, dict | list)]
         if not level:
             return value
     raise InvalidArguments(_TOO_DEEP)

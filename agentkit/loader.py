@@ -6,12 +6,14 @@ import inspect
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 GROUP = "agentkit.tools"
 """The entry point group in which a package offers tool modules."""
@@ -50,7 +52,7 @@ def load_tools(source: str | Path, *, base: str | Path = ".") -> list[Callable[.
 
 def available_tools() -> list[str]:
     """The names of all installed tool modules."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return sorted({point.name for point in _entry_points()})
 
 
 def _picks(source: str) -> bool:
@@ -58,8 +60,14 @@ def _picks(source: str) -> bool:
     return source.rpartition(":")[2].isidentifier() and len(source.rpartition(":")[0]) > 1
 
 
+def _entry_points() -> "EntryPoints":
+    from importlib.metadata import entry_points  # on first use: it costs a good part of `import agentkit`
+
+    return entry_points(group=GROUP)
+
+
 def _from_entry_point(name: str) -> ModuleType:
-    for point in entry_points(group=GROUP, name=name):
+    for point in _entry_points().select(name=name):
         module = point.load()
         if inspect.ismodule(module):
             return module

@@ -1,7 +1,7 @@
 """The loop: ask the model, run the tools it asks for, tell it the results, until it answers or a limit is hit."""
 
 from dataclasses import dataclass, replace
-from typing import Generic
+from typing import TYPE_CHECKING, Generic
 
 import anyio
 
@@ -11,10 +11,12 @@ from .executor import Executor
 from .limits import Budget
 from .messages import AssistantMessage, Message, ToolResult, UserMessage, unanswered
 from .models.base import ModelBackend, ModelRequest, ModelResponse
-from .output import OutputType
 from .sessions import Session
 from .steps import Steps
 from .telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from .output import OutputType
 
 _STORE_SECONDS = 2.0
 _CHARS_PER_TOKEN = 4  # a rough figure, for providers that do not say what they used
@@ -29,7 +31,7 @@ class Run(Generic[Out]):
     model: ModelBackend
     request: ModelRequest
     """What each model call has in common; the messages are added."""
-    output: OutputType[Out]
+    output: "OutputType[Out]"
     messages: list[Message]
     session: Session | None
     revision: int

@@ -31,7 +31,7 @@ _PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459"
 
 @tool
 def calculate(expression: str) -> str:
-    """Work out an arithmetic expression.
+    """Calculate with numbers: sums, products, percentages, powers, square roots, logarithms and angles.
 
     Whole numbers are exact, other results have up to 28 digits. 20% is 0.2. Angles are in radians.
     log(x) is the natural logarithm, log(x, 10) the decimal one.

@@ -20,10 +20,10 @@ _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
 
 @tool
 def now(timezone: str = "UTC") -> dict[str, str]:
-    """Tell the current date, time and weekday.
+    """Tell what time it is now in a city, and what day it is today.
 
     Args:
-        timezone: The place, as an IANA name such as Europe/Berlin.
+        timezone: The city or IANA name, such as Tokyo or Europe/Berlin.
     """
     return _told(datetime.now(_zone(timezone)))
 
@@ -35,13 +35,13 @@ def add_time(
     start: str = "now",
     timezone: str | None = None,
 ) -> dict[str, str]:
-    """Move a date or time forward or back, and tell the weekday it falls on.
+    """Tell what date or time it is some days, months or hours after another, and on which weekday.
 
     Args:
-        amount: How many units; below zero goes back.
+        amount: How many; below zero for before.
         unit: What is counted.
-        start: now, today, or ISO 8601 such as 2026-03-28 or 2026-03-28T14:30.
-        timezone: The place whose clock is meant, as an IANA name; the start's own or UTC if not given.
+        start: The date or time to start from: now, today, 2026-03-28 or 2026-03-28T14:30.
+        timezone: The city or IANA name of the clock that counts; the start's own, else UTC, if not given.
     """
     zone = _zone(timezone) if timezone else None
     begin = _start(start, zone)
@@ -63,12 +63,12 @@ def add_time(
 def days_between(
     start: date | Literal["today"], end: date | Literal["today"], timezone: str = "UTC"
 ) -> dict[str, int | str]:
-    """Count the days from one date to another; below zero if the end comes first.
+    """Count the days between two dates; below zero if the end comes first.
 
     Args:
-        start: today, or a date such as 2026-03-28.
-        end: today, or a date such as 2026-12-24.
-        timezone: The place where it is today, as an IANA name.
+        start: The first date, such as 2026-03-28, or today.
+        end: The last date, such as 2026-12-24, or today.
+        timezone: The city or IANA name where it is today.
     """
     today = datetime.now(_zone(timezone)).date()
     first, last = (today if day == "today" else day for day in (start, end))

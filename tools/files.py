@@ -24,7 +24,7 @@ _MAX_DEPTH = 40
 _MAX_READ = 50_000
 _MAX_LISTED = 500
 _MAX_FOLDER = 10_000
-_MAX_FOLDERS = 2_000
+_MAX_ENTRIES = 20_000
 _MAX_FILES = 5_000
 _MAX_FILE_SIZE = 1_000_000
 _MAX_SEARCHED = 50_000_000
@@ -78,7 +78,7 @@ class Files:
 
     @tool
     def find_in_files(self, text: str, folder: str = ".", ignore_case: bool = False) -> str:
-        """Find the files and lines that contain some words, in a folder and all folders in it.
+        """Find which files mention some words, and the lines, in a folder and all folders in it.
 
         Args:
             text: The exact words or letters to find.
@@ -88,35 +88,27 @@ class Files:
         if not text or "\n" in text:
             raise ToolFailed("text must be a part of one line; write the words to find")
         fold = str.casefold if ignore_case else str
-        wanted = fold(text)
         paths, complete = _files(self.root, folder)
         found: list[str] = []
-        searched = skipped = 0
+        skipped = searched = 0
         for path in paths:
             if len(found) > _MAX_MATCHES or searched > _MAX_SEARCHED:
                 complete = False
                 break
-            if wanted in fold(path):
+            if fold(text) in fold(path.rpartition("/")[2]):
                 found.append(_visible(path))
-            try:
-                _, data = _read(self.root, path, 0, _MAX_FILE_SIZE + 1)
-            except ToolFailed:
-                data = b"\0"
-            searched += len(data)
-            if b"\0" in data or len(data) > _MAX_FILE_SIZE:
+            data = _text_of(self.root, path)
+            if data is None:
                 skipped += 1
                 continue
-            lines = enumerate(data.decode("utf-8", "replace").split("\n"), start=1)
-            hits = ((number, line, at) for number, line in lines if (at := fold(line).find(wanted)) >= 0)
-            found += [
-                f"{_visible(path)}:{number}: {_around(line, at)}" for number, line, at in islice(hits, _MAX_MATCHES)
-            ]
-        notes = (
-            [f"[{skipped} files skipped: not text, not readable, or over {_MAX_FILE_SIZE} bytes]"] if skipped else []
-        )
+            searched += len(data)
+            found += [f"{_visible(path)}:{hit}" for hit in islice(_hits(data, fold(text), fold), _MAX_MATCHES + 1)]
+        lines = found[:_MAX_MATCHES] or ["[nothing found]"]
+        if skipped:
+            lines.append(f"[{skipped} files skipped: not text, not readable, or over {_MAX_FILE_SIZE} bytes]")
         if not complete or len(found) > _MAX_MATCHES:
-            notes.append("[cut: there is more to search; name a smaller folder or rarer words]")
-        return "\n".join([*found[:_MAX_MATCHES], *notes]) if found else "\n".join(["[nothing found]", *notes])
+            lines.append("[cut: there is more to search; name a smaller folder or rarer words]")
+        return "\n".join(lines)
 
 
 list_files, read_file, find_in_files = Files(".").list_files, Files(".").read_file, Files(".").find_in_files
@@ -161,7 +153,8 @@ def _open_by_name(root: str | Path, parts: tuple[str, ...]) -> int:
         raise ToolFailed(f"the tool's own folder cannot be opened ({error.strerror}); tell the user") from None
     for number, name in enumerate(parts, start=1):
         # Without O_NONBLOCK, opening a named pipe waits for somebody to write into it.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | (os.O_NONBLOCK if number == len(parts) else os.O_DIRECTORY)
+        last = os.O_NONBLOCK | os.O_NOCTTY
+        flags = os.O_RDONLY | os.O_NOFOLLOW | (last if number == len(parts) else os.O_DIRECTORY)
         try:
             inner = os.open(name, flags, dir_fd=handle)
         finally:
@@ -218,15 +211,17 @@ def _files(root: str | Path, folder: str) -> tuple[list[str], bool]:
     """The paths of the files in a folder and below it, nearest first, and whether these are all."""
     paths: list[str] = []
     folders = [PurePath(folder).as_posix()]
-    for number, current in enumerate(folders):
-        if number == _MAX_FOLDERS or len(paths) > _MAX_FILES:
-            return paths[:_MAX_FILES], False
+    seen = 0
+    for current in folders:
         try:
             entries = _entries(root, current)
         except ToolFailed:
-            if number == 0:
+            if not seen:
                 raise
-            continue  # removed, or not ours to read
+            continue  # removed a moment ago, or not ours to read
+        seen += len(entries)
+        if seen > _MAX_ENTRIES or len(paths) > _MAX_FILES:
+            return paths[:_MAX_FILES], False
         for name, info in entries:
             path = name if current == "." else f"{current}/{name}"
             if stat.S_ISREG(info.st_mode):
@@ -234,6 +229,26 @@ def _files(root: str | Path, folder: str) -> tuple[list[str], bool]:
             elif stat.S_ISDIR(info.st_mode) and path.count("/") < _MAX_DEPTH:
                 folders.append(path)
     return paths[:_MAX_FILES], len(paths) <= _MAX_FILES
+
+
+def _text_of(root: str | Path, path: str) -> str | None:
+    """A file as text, if it is text and neither gone nor too large."""
+    try:
+        size, data = _read(root, path, 0, _MAX_FILE_SIZE)
+    except ToolFailed:
+        return None
+    return None if size > _MAX_FILE_SIZE or b"\0" in data else data.decode("utf-8", "replace")
+
+
+def _hits(text: str, wanted: str, fold: Callable[[str], str]) -> Iterator[str]:
+    """The number of each line with the words, and the line around them."""
+    if wanted not in fold(text):
+        return
+    for number, line in enumerate(text.split("\n"), start=1):
+        at = fold(line).find(wanted)
+        if at >= 0:
+            start = max(0, at - _MAX_LINE // 4)
+            yield f"{number}: {line[start : start + _MAX_LINE].strip()}"
 
 
 def _listed(name: str, info: os.stat_result) -> str:
@@ -247,8 +262,3 @@ def _listed(name: str, info: os.stat_result) -> str:
 def _visible(name: str) -> str:
     """A file's name in one line, whatever characters are in it."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
-
-
-def _around(line: str, at: int) -> str:
-    start = max(0, at - _MAX_LINE // 4)
-    return line[start : start + _MAX_LINE].strip()

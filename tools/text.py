@@ -36,7 +36,7 @@ def count_text(text: str) -> dict[str, int]:
 
 @tool
 def find_text(text: str, query: str, ignore_case: bool = False) -> dict[str, int | list[dict[str, int | str]]]:
-    """Count how often some words or letters occur in a text, and show where.
+    """Find a word or letter in a text: how many there are, and where.
 
     Args:
         text: The text to search.

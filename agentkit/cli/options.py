@@ -9,7 +9,12 @@ import typer
 
 from .failures import FAILURES, told
 
-O = TypeVar("O")
+Options = TypeVar("Options")
+
+
+Debug = Annotated[
+    bool, typer.Option("--debug", "-v", help="Show arguments and results whole, and where an error came from.")
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,16 +25,20 @@ class AgentOptions:
         list[str] | None,
         typer.Option(help="Tools, by module (clock), tool (calc:calculate) or file (./tools/x.py); a,b or repeated."),
     ] = None
-    model: Annotated[str | None, typer.Option(help="Who answers: chat:gpt-5.5, local:needle.")] = None
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Who answers, such as chat:gpt-5.5. If not given: the agent file's model, AGENTKIT_MODEL, a model on "
+            "OpenAI (OPENAI_MODEL) if OPENAI_API_KEY or OPENAI_BASE_URL is set, or local:needle, a small offline one."
+        ),
+    ] = None
     instructions: Annotated[str | None, typer.Option(help="What the model is told before the conversation.")] = None
     iterations: Annotated[int | None, typer.Option(help="Model calls of one run, at most.")] = None
     seconds: Annotated[float | None, typer.Option(help="Time of one run, at most.")] = None
     tokens: Annotated[int | None, typer.Option(help="Input and output tokens of one run, at most.")] = None
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Ask the server for whole answers.")] = False
     trace: Annotated[bool, typer.Option("--trace", help="Show the spans of a run, with their durations.")] = False
-    debug: Annotated[
-        bool, typer.Option("--debug", "-v", help="Show arguments and results whole, and where an error came from.")
-    ] = False
+    debug: Debug = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,13 +60,13 @@ class ChatOptions(AgentOptions):
     file: Annotated[str | None, typer.Argument(metavar="[AGENT.toml]", help="An agent file.")] = None
 
 
-def takes(options: type[O]) -> Callable[[Callable[[O], int]], Callable[..., None]]:
+def takes(options: type[Options]) -> Callable[[Callable[[Options], int]], Callable[..., None]]:
     """A command for Typer out of a function from a record of options to an exit code.
 
     Typer wants a parameter for each option; here it finds the fields of the record.
     """
 
-    def command(body: Callable[[O], int]) -> Callable[..., None]:
+    def command(body: Callable[[Options], int]) -> Callable[..., None]:
         def run(**given: Any) -> None:
             finish(lambda: body(options(**given)), debug=given["debug"])
 

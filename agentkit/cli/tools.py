@@ -16,7 +16,7 @@ from agentkit.limits import Budget
 from agentkit.loader import available_tools
 from agentkit.steps import Inline
 
-from .failures import MISUSED, OK, told
+from .failures import OK, told
 from .screen import first_line
 from .text import safe
 
@@ -29,7 +29,7 @@ class Found:
     tool: Tool
 
 
-def list_tools(sources: Sequence[str]) -> int:
+def list_tools(sources: Sequence[str], *, debug: bool) -> int:
     """Print the tools of modules, of all that are installed if none is named; a broken one does not hide the others."""
     code = OK
     for source in sources or available_tools():
@@ -37,7 +37,7 @@ def list_tools(sources: Sequence[str]) -> int:
             for found in _load(source):
                 print(f"{found.source}: {first_line(found.tool)}")
         except ConfigError as error:
-            code = told(error, debug=False)
+            code = told(error, debug=debug)
     return code
 
 

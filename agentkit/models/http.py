@@ -4,6 +4,7 @@ The SDK gives keys, base URL, Azure, time limits, proxies and retries; its typed
 history on every call, are not used (`benchmarks/` shows what that saves).
 """
 
+import importlib.util
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -12,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from anyio.lowlevel import RunVar
+from anyio.lowlevel import RunVar, current_token
 
 from agentkit.errors import ConfigError, ModelError
 
@@ -72,7 +73,7 @@ class Server:
         import openai  # on first use: it costs many times what `import agentkit` does
 
         try:
-            return openai.AsyncOpenAI(base_url=self.base_url, api_key=self.api_key)
+            return openai.AsyncOpenAI(base_url=self.base_url, api_key=self.api_key, http_client=_http_client())
         except openai.OpenAIError:
             raise ConfigError(
                 "there is no API key: set OPENAI_API_KEY or pass api_key= (any text, for a server that needs none); "
@@ -170,6 +171,16 @@ class Door:
             with anyio.move_on_after(CLOSE_SECONDS, shield=True):
                 for lane in self._lanes:
                     await lane.client.close()
+
+
+def _http_client() -> Any:
+    """The SDK's aiohttp client where it can be had, which is much faster under load; None for its usual one."""
+    on_asyncio = "trio" not in type(current_token().native_token).__module__
+    if not on_asyncio or importlib.util.find_spec("aiohttp") is None:
+        return None
+    from openai import DefaultAioHttpClient
+
+    return DefaultAioHttpClient()
 
 
 @cache

@@ -36,13 +36,10 @@ def mapped(secret: str) -> Generator[None]:
         yield
     except openai.APIStatusError as error:
         raise _of_status(error, secret) from error
-    except (openai.APITimeoutError, *_transport("TimeoutException")) as error:
-        raise ModelTimeout("the model did not answer in time; raise the backend's timeout, or try again") from error
     except openai.APIConnectionError as error:
-        cause = error.__cause__ or error
-        raise ConnectionFailed(f"no connection to {error.request.url.host!r}: {_said(cause, secret)}") from error
+        raise _of_connection(error.__cause__ or error, error.request.url.host, secret) from error
     except _transport("RequestError") as error:
-        raise ConnectionFailed(f"the connection broke: {_said(error, secret)}") from error
+        raise _of_connection(error, error.request.url.host, secret) from error
     except openai.OpenAIError as error:
         raise AuthFailed(_said(error, secret)) from error
     except _transport("InvalidURL") as error:
@@ -53,6 +50,12 @@ def _transport(name: str) -> Any:
     """httpx2's exception, and httpx's too: the SDK takes a client of the older kind as well."""
     older = sys.modules.get("httpx")
     return (getattr(httpx2, name), getattr(older, name)) if older else (getattr(httpx2, name),)
+
+
+def _of_connection(cause: BaseException, host: str, secret: str) -> ModelError:
+    if isinstance(cause, _transport("TimeoutException")) and not isinstance(cause, _transport("ConnectTimeout")):
+        return ModelTimeout(f"{host!r} did not answer in time; try again, or raise ModelSettings(timeout=...)")
+    return ConnectionFailed(f"no connection to {host!r}, or it broke: {_said(cause, secret)}")
 
 
 def _of_status(error: openai.APIStatusError, secret: str) -> ModelError:

@@ -3,7 +3,6 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from agentkit.messages import ToolCall
@@ -23,7 +22,9 @@ class Telemetry:
 
     @cached_property
     def _tracer(self) -> "Tracer":
-        from opentelemetry import trace  # on first use: it costs a good part of `import agentkit`
+        from importlib.metadata import version  # both on first use: they cost as much as all of `import agentkit`
+
+        from opentelemetry import trace
 
         from .semconv import SCHEMA_URL
 

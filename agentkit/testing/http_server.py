@@ -198,6 +198,7 @@ class _Connection:
 
     async def _watch(self, request: Request, answering: anyio.CancelScope) -> None:
         """Stop answering when the client hangs up. One that sends its next request early is not watched further."""
+        # It may wake up when the answer has just been completed: then an end is no hang-up, and data the next request.
         try:
             data = await self._receive()
         except OSError:

@@ -1,0 +1,166 @@
+"""Runs a page of documentation the way its reader would, and says where it does not print what it shows.
+
+    python tests/docs_runner.py PAGE        in a folder where the page may write its files
+
+What a page's blocks are, by the word after their backticks:
+
+- `python` runs; the blocks of a page run in order and share their names. A bare `await` is fine, as in a notebook.
+- `console` holds lines that begin with `$ `, which a shell runs, and below each what it prints.
+- `text` right after a `python` block is what that prints, to the letter; if it raises, the last line is the error, as
+  in a traceback. A block that prints nothing has none.
+- Any block with `title="NAME"` is a file of that name, written and not run.
+- `json` and `toml` are read, so that at least they parse. A block with no word is a drawing.
+
+Spans of time (`12 ms`, `1.4 s`) and ids of 32 hex digits are not compared.
+`<!-- not run: REASON -->` above a block leaves it out.
+"""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from itertools import pairwise
+from pathlib import Path
+from types import CodeType, ModuleType
+
+_BLOCK = re.compile(
+    r"(?:^<!-- not run: (?P<reason>[^\n]+?) -->\n+)?"
+    r'^```(?P<language>\w*)(?: title="(?P<title>[^"\n]+)")?\n(?P<text>.*?)^```$',
+    re.MULTILINE | re.DOTALL,
+)
+_VARIES = ((re.compile(r"\b\d+(\.\d+)? (ms|s)\b"), "<time>"), (re.compile(r"\b[0-9a-f]{32}\b"), "<id>"))
+_COMMAND_SECONDS = 60
+_EACH_COMMAND = "{command}\nstatus=$?; printf '\\0'; (exit $status)\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A fenced block of a page."""
+
+    line: int
+    """Where its text begins in the page."""
+    language: str
+    title: str
+    text: str
+    not_run: str
+    """Why it is left out, if it is."""
+    shown: str
+    """The output that stands below it."""
+
+
+def blocks(page: str) -> Iterator[Block]:
+    """The blocks of a page; those that show another's output are with that one."""
+    matches = list(_BLOCK.finditer(page))
+    if len(matches) * 2 != len(re.findall(r"^\s*```", page, re.MULTILINE)):
+        raise ValueError("a block has no end, or one of its ends is indented")
+    shown: dict[int, str] = {}
+    for before, match in pairwise([None, *matches]):
+        if match and match["language"] == "text" and not match["title"]:
+            if not before or before["language"] != "python" or page[before.end() : match.start()].strip():
+                raise ValueError(f"no block prints this: {match['text']!r}")
+            shown[before.start()] = match["text"]
+    for match in matches:
+        if match["language"] != "text" or match["title"]:
+            yield Block(
+                line=page.count("\n", 0, match.start("text")) + 1,
+                language=match["language"],
+                title=match["title"] or "",
+                text=match["text"],
+                not_run=match["reason"] or "",
+                shown=shown.get(match.start(), ""),
+            )
+
+
+def run_page(path: Path) -> list[str]:
+    """Run a page; each thing that is not as the page says, in words."""
+    module = sys.modules["__main__"] = ModuleType("__main__")  # so that the page's classes and functions have a home
+    problems = []
+    for block in blocks(path.read_text(encoding="utf-8")):
+        if block.not_run:
+            continue
+        for shown, printed in _outcomes(block, path, module):
+            if same(shown) != same(printed):
+                problems.append(f"{path}:{block.line}: shown:\n{shown}\nprinted:\n{printed}")
+    return problems
+
+
+def same(text: str) -> str:
+    """The text without what varies from run to run."""
+    for pattern, name in _VARIES:
+        text = pattern.sub(name, text)
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def _outcomes(block: Block, path: Path, module: ModuleType) -> Iterator[tuple[str, str]]:
+    """What a block shows, and what it prints."""
+    if block.title:
+        Path(block.title).parent.mkdir(parents=True, exist_ok=True)
+        Path(block.title).write_text(block.text, encoding="utf-8")
+    elif block.language == "python":
+        yield block.shown, _printed(block, path, module)
+    elif block.language == "console":
+        yield block.text, _session(block.text)
+    elif block.language in _READERS:
+        _READERS[block.language](block.text)
+    elif block.language:
+        raise ValueError(f"{path}:{block.line}: nobody reads blocks of {block.language!r}")
+
+
+_READERS: Mapping[str, Callable[[str], object]] = {"json": json.loads, "toml": tomllib.loads}
+
+
+def _printed(block: Block, path: Path, module: ModuleType) -> str:
+    source = "\n" * (block.line - 1) + block.text  # so that a traceback names the page's own lines
+    out = StringIO()
+    with redirect_stdout(out):
+        try:
+            _run(compile(source, str(path), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), module)
+        except Exception as error:
+            if not block.shown or not block.shown.strip().splitlines()[-1].startswith(_name(error)):
+                raise
+            out.write("".join(traceback.format_exception_only(error)))
+    return out.getvalue()
+
+
+def _run(code: CodeType, module: ModuleType) -> None:
+    import anyio
+
+    running = eval(code, module.__dict__)
+    if running is not None:
+        anyio.run(lambda: running)
+
+
+def _name(error: Exception) -> str:
+    return traceback.format_exception_only(error)[-1].partition(":")[0].strip()
+
+
+def _session(shown: str) -> str:
+    """What a terminal shows when these commands are typed into it."""
+    commands = re.findall(r"^\$ (.*(?:\\\n.*)*)$", shown, re.MULTILINE)
+    script = "".join(_EACH_COMMAND.format(command=command) for command in commands)
+    done = subprocess.run(
+        ["bash"],
+        input=script,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=_COMMAND_SECONDS,
+        check=False,
+    )
+    return "\n".join(f"$ {c}\n{out}" for c, out in zip(commands, done.stdout.split("\0"), strict=False))
+
+
+if __name__ == "__main__":
+    from agentkit.testing import no_real_models
+
+    with no_real_models():
+        faults = run_page(Path(sys.argv[1]))
+    print("\n\n".join(faults))
+    sys.exit(bool(faults))
