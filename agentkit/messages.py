@@ -161,6 +161,11 @@ def unanswered(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
     return ()
 
 
+def call_ids(messages: Iterable[Message]) -> set[str]:
+    """The ids of all tool calls in a conversation; a new call needs another one."""
+    return {call.id for m in messages if isinstance(m, AssistantMessage) for call in m.tool_calls}
+
+
 @cache
 def _adapter() -> "TypeAdapter[list[Message]]":
     from typing import Annotated

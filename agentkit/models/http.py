@@ -121,7 +121,7 @@ class Door:
         async with self._limit, self._lane() as client:
             response = await self._send(client, path, body, timeout, stream=True)
             try:
-                async with aclosing(_read(response, client.api_key)) as events:
+                async with aclosing(_read(response, client)) as events:
                     yield events
                     with anyio.move_on_after(DRAIN_SECONDS), suppress(ModelError):
                         async for _ in events:
@@ -139,7 +139,7 @@ class Door:
         if _loopback_only and not _LOOPBACK.match(client.base_url.host):
             raise ConfigError(f"a request to {client.base_url.host!r} was made where real models are forbidden")
         options: Any = _options() if timeout is None else {**_options(), "timeout": timeout}
-        with mapped(client.api_key):
+        with mapped(client):
             return await client.post(
                 path if self._server.client else f"{str(client.base_url).rstrip('/')}{path}",  # whole, it is cheaper
                 content=body,
@@ -203,11 +203,11 @@ def _options() -> Any:
     return {"headers": headers, "security": {"bearer_auth": True}}
 
 
-async def _read(response: Any, secret: str) -> AsyncGenerator[Event]:
+async def _read(response: Any, client: "AsyncOpenAI") -> AsyncGenerator[Event]:
     from .http_errors import mapped
 
     splitter = EventSplitter()
-    with mapped(secret):
+    with mapped(client):
         async for chunk in response.aiter_bytes():
             for event in splitter.feed(chunk):
                 yield event

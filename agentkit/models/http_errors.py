@@ -30,16 +30,17 @@ _OUT_OF_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_no
 
 
 @contextmanager
-def mapped(secret: str) -> Generator[None]:
-    """Turn the client's exceptions into `ModelError`s; `secret` is struck out of what the server says."""
+def mapped(client: openai.AsyncOpenAI) -> Generator[None]:
+    """Turn the client's exceptions into `ModelError`s; its key is struck out of what the server says."""
+    secret, host = client.api_key, client.base_url.host
     try:
         yield
     except openai.APIStatusError as error:
         raise _of_status(error, secret) from error
     except openai.APIConnectionError as error:
-        raise _of_connection(error.__cause__ or error, error.request.url.host, secret) from error
+        raise _of_connection(error.__cause__ or error, host, secret) from error
     except _transport("RequestError") as error:
-        raise _of_connection(error, error.request.url.host, secret) from error
+        raise _of_connection(error, host, secret) from error
     except openai.OpenAIError as error:
         raise AuthFailed(_said(error, secret)) from error
     except _transport("InvalidURL") as error:

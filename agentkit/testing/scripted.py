@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any, TypeAlias
 
 from pydantic_core import to_json
 
-from agentkit.messages import AssistantMessage, ToolCall, Usage
+from agentkit.messages import AssistantMessage, ToolCall, Usage, call_ids
 from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse, OnDelta, TextDelta, ToolCallDelta
 
 Answer: TypeAlias = "str | Sequence[ToolCall] | AssistantMessage | ModelResponse | Exception"
@@ -40,13 +41,13 @@ class ScriptedModel:
         self.requests.append(request)
         assert turn < len(self.script), f"the script has {len(self.script)} answers, and this is request {turn + 1}"
         entry = self.script[turn]
-        response = _response(entry(request) if callable(entry) else entry)
+        response = _response(entry(request) if callable(entry) else entry, request)
         if on_delta is not None:
             await _tell(response.message, on_delta)
         return response
 
 
-def _response(answer: Answer) -> ModelResponse:
+def _response(answer: Answer, request: ModelRequest) -> ModelResponse:
     if isinstance(answer, Exception):
         raise answer
     if isinstance(answer, ModelResponse):
@@ -54,18 +55,20 @@ def _response(answer: Answer) -> ModelResponse:
     if isinstance(answer, str):
         answer = AssistantMessage(text=answer)
     elif not isinstance(answer, AssistantMessage):
-        answer = AssistantMessage(tool_calls=_with_own_ids(answer))
+        answer = AssistantMessage(tool_calls=_with_own_ids(answer, call_ids(request.messages)))
     usage = Usage(input_tokens=10, output_tokens=5)
     reason = "tool_calls" if answer.tool_calls else "stop"
     return ModelResponse(message=answer, finish_reason=reason, usage=usage, model="scripted")
 
 
-def _with_own_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
-    seen: dict[str, int] = {}
+def _with_own_ids(calls: Sequence[ToolCall], taken: set[str]) -> tuple[ToolCall, ...]:
+    """The calls, each with an id that no other call of the conversation has, as a provider would give them."""
     named = []
     for each in calls:
-        seen[each.id] = seen.get(each.id, 0) + 1
-        named.append(each if seen[each.id] == 1 else replace(each, id=f"{each.id}_{seen[each.id]}"))
+        ids = (each.id if n == 1 else f"{each.id}_{n}" for n in count(1))
+        own = next(id for id in ids if id not in taken)
+        taken.add(own)
+        named.append(replace(each, id=own))
     return tuple(named)
 
 

@@ -1,9 +1,9 @@
 """The command line, called in this process."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cli_outcome import Cli, Outcome
 from typer.testing import CliRunner
 
 from agentkit.cli.app import app
@@ -50,19 +50,6 @@ def leave() -> str:
 '''
 
 
-class Outcome:
-    """What a command came to."""
-
-    def __init__(self, code: int, stdout: str, stderr: str) -> None:
-        self.code, self.stdout, self.stderr = code, stdout, stderr
-
-    def __repr__(self) -> str:
-        return f"exit {self.code}\n--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
-
-
-Cli = Callable[..., Outcome]
-
-
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No key, server or model of whoever runs the tests; in a folder of its own."""
@@ -79,7 +66,7 @@ def shop(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def cli() -> Iterator[Cli]:
+def cli() -> Cli:
     """`cli("run", "Hi", server=server)`: the command's exit code, stdout and stderr."""
 
     def invoke(*arguments: str, server: object = None, stdin: str = "", **environment: str) -> Outcome:
@@ -90,4 +77,4 @@ def cli() -> Iterator[Cli]:
             raise result.exception
         return Outcome(result.exit_code, result.stdout, result.stderr)
 
-    yield invoke
+    return invoke

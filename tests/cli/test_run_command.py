@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Cli  # type: ignore[import-not-found]
+from cli_outcome import Cli
 
 from agentkit import AssistantMessage, ToolCall, Usage
 from agentkit.cli.setup import choose_model

@@ -186,6 +186,14 @@ def test_missing_and_repeated_ids_are_replaced() -> None:
     assert got[0] == got[1]
 
 
+def test_an_id_that_an_earlier_call_had_is_replaced() -> None:
+    """Some servers begin again with `call_0` in every answer; strict ones refuse such a history."""
+    earlier = AssistantMessage(tool_calls=(ToolCall(id="call_0", name="f", arguments="{}"),))
+    request = ModelRequest(messages=(earlier,))
+    [call] = decode(body({"tool_calls": [function("f", "{}", id="call_0")]}), request).message.tool_calls
+    assert call.id not in ("", "call_0")
+
+
 def test_a_new_id_on_a_used_index_opens_a_new_call() -> None:
     """Some servers number every call 0."""
     _, response = streamed(

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from agentkit.errors import ContentFiltered, ModelError, Refused, StreamBroken, Truncated
-from agentkit.messages import AssistantMessage, ToolCall, Usage, clean
+from agentkit.messages import AssistantMessage, ToolCall, Usage, call_ids, clean
 from agentkit.models.base import Delta, ModelRequest, ModelResponse, ReasoningDelta, TextDelta, ToolCallDelta
 from agentkit.models.http_errors import bad_response, of_code
 
@@ -177,7 +177,7 @@ class _Answer:
 
     def _tool_calls(self, request: ModelRequest) -> tuple[ToolCall, ...]:
         """The calls; missing and repeated ids are replaced by ones that no other call of the conversation has."""
-        seen: set[str] = set()
+        seen = call_ids(request.messages)
         calls = []
         for place, call in enumerate(self.calls):
             id = call.id if call.id and call.id not in seen else f"call_{len(request.messages)}_{place}"
