@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from pydantic_core import ErrorDetails, ValidationError, to_json
@@ -80,12 +80,12 @@ class Arguments:
             return f"The arguments of {self.tool!r} are not one JSON object: {problems[0]['msg']}"
         given = strict(text)
         found: dict[str, dict[str, None]] = {}
-        for problem in problems:
+        for problem in problems[:_PROBLEMS_SHOWN]:
             path, words = self._problem(problem, given)
             found.setdefault(path, {})[words] = None
         lines = [f"- {path}: {'; or: '.join(words)}{self._form(path)}" for path, words in found.items()]
-        if len(lines) > _PROBLEMS_SHOWN:
-            lines[_PROBLEMS_SHOWN:] = [f"- and {len(lines) - _PROBLEMS_SHOWN} more"]
+        if len(problems) > _PROBLEMS_SHOWN:
+            lines.append(f"- and {len(problems) - _PROBLEMS_SHOWN} more")
         return "\n".join([f"The arguments do not fit {self.tool!r}:", *lines])
 
     def _problem(self, problem: ErrorDetails, given: Any) -> tuple[str, str]:
@@ -153,7 +153,12 @@ def _no_constant(word: str) -> NoReturn:
 
 def _exact(digits: str) -> float | str:
     number = float(digits)
-    return number if Decimal(digits) == Decimal(repr(number)) else digits
+    if len(digits) <= 15 and "e" not in digits.lower():
+        return number
+    try:
+        return number if Decimal(digits) == Decimal(repr(number)) else digits
+    except InvalidOperation:  # an exponent beyond all limits
+        return digits
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_exact)

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import FunctionType
+from types import FunctionType, NoneType
 from typing import Any
 
 from docstring_parser import parse
@@ -63,7 +63,7 @@ def describe(
     """
     if not callable(function):
         raise ToolDefinitionError(f"{function!r} cannot be called; a tool is a function or another callable")
-    tool = name or name_of(function)
+    tool = name_of(function) if name is None else name
     try:
         signature = Signature.of(function)
         if not _NAME.fullmatch(tool):
@@ -175,9 +175,10 @@ def _properties(
         if p.has_default:
             with suppress(PydanticSerializationError):
                 properties[p.name]["default"] = as_json(p.default)
-    shown = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
-    for name in shown.keys() & {*secrets, *_misfits(shown, parameters, validator)}:
+    for name in _false_defaults(properties, parameters, validator):
         del properties[name]["default"]
+    for name in secrets:
+        properties[name].pop("default", None)
     return properties
 
 
@@ -188,16 +189,38 @@ def _description(parameter: Parameter, documented: Mapping[str, str]) -> str:
     return " ".join(next(filter(None, [*fields, documented.get(parameter.name), *strings]), "").split())
 
 
-def _misfits(defaults: dict[str, Any], parameters: Sequence[Parameter], validator: Validator) -> Collection[int | str]:
-    """Defaults that a model could not send itself, so that it would be a lie to show them."""
+def _false_defaults(
+    properties: Mapping[str, JsonSchemaValue], parameters: Sequence[Parameter], validator: Validator
+) -> set[str]:
+    """Parameters whose default a model could not send, so that it would be a lie to show it."""
+    shown = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
     unmade = {p.name: None for p in parameters if any(each.default_factory for each in p.fields)}
     try:
-        validator.validate(json.dumps(unmade | defaults), strict=True)
+        validator.validate(json.dumps(unmade | shown), strict=True)
+        false = set()
     except ValidationError as error:
-        return {problem["loc"][0] for problem in error.errors(include_input=False)}
+        false = {problem["loc"][0] for problem in error.errors(include_input=False)}
     except Exception:  # a validator of somebody's own does not bear the default
-        return list(defaults)
-    return ()
+        false = set(shown)
+    return {
+        name for name, value in shown.items() if name in false or not _has_type(value, properties[name].get("type"))
+    }
+
+
+def _has_type(value: object, kind: str | None) -> bool:
+    """Whether JSON calls it so. A `BeforeValidator` may take more than the schema says."""
+    return kind is None or (isinstance(value, _TYPES[kind]) and isinstance(value, bool) == (kind == "boolean"))
+
+
+_TYPES: dict[str, Any] = {
+    "string": str,
+    "integer": int,
+    "number": int | float,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+    "null": NoneType,
+}
 
 
 def _secrets(schema: JsonSchemaValue) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""A callable -> its name, its docstring, and its parameters with their annotations resolved.
+"""A callable -> its name, its docstring, and its parameters, their annotations resolved.
 
 Whatever the callable is: a function, a method, `functools.partial`, a `functools.wraps` wrapper, an `lru_cache`, an
 object with `__call__`. `inspect.signature` is the truth about its parameters.
@@ -13,7 +13,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from types import FunctionType, GenericAlias
+from types import FunctionType, GenericAlias, WrapperDescriptorType
 from typing import Annotated, Any, get_origin
 
 from pydantic.fields import FieldInfo
@@ -77,7 +77,6 @@ class Parameter(inspect.Parameter):
 class Signature:
     """What a callable says about itself."""
 
-    name: str
     docstring: str
     parameters: Sequence[Parameter]
     """Those a call may give."""
@@ -97,17 +96,14 @@ class Signature:
         written = next(filter(inspect.isfunction, layers), None)
         if inspect.isgeneratorfunction(written) or inspect.isasyncgenfunction(written):
             raise Unfit("it is a generator, and a call has one result; return a list")
-        return cls(
-            name=_name(layers),
-            docstring=_docstring(layers),
-            parameters=_parameters(function, layers),
-            function=layers[-1],
-        )
+        return cls(docstring=_docstring(layers), parameters=_parameters(function, layers), function=layers[-1])
 
 
 def name_of(function: Callable[..., object]) -> str:
-    """The name of the function inside, or of an object's class."""
-    return _name(list(_layers(function)))
+    """The name of the function inside; for an object with `__call__`, that of its class."""
+    *_, innermost = layers = list(_layers(function))
+    named = next(filter(_is_object, layers), innermost)
+    return str(getattr(named, "__name__", type(named).__name__))
 
 
 def _layers(function: Any) -> Iterator[Any]:
@@ -128,13 +124,8 @@ def _is_wrapper(layer: Any) -> bool:
 
 
 def _is_object(layer: Any) -> bool:
-    """Whether this is an object that can be called because its class has `__call__`."""
-    return not (isinstance(layer, functools.partial | type) or inspect.isroutine(layer) or _is_wrapper(layer))
-
-
-def _name(layers: Sequence[Any]) -> str:
-    objects = [layer for layer in layers if _is_object(layer)]
-    return type(objects[0]).__name__ if objects else layers[-1].__name__
+    """Whether this can be called because somebody wrote `__call__` in its class."""
+    return not (inspect.isclass(layer) or _is_wrapper(layer) or isinstance(type(layer).__call__, WrapperDescriptorType))
 
 
 def _docstring(layers: Sequence[Any]) -> str:
@@ -145,8 +136,8 @@ def _docstring(layers: Sequence[Any]) -> str:
             if text and text != type.__call__.__doc__:  # what every `__call__` would inherit
                 return text
     for layer in filter(_is_object, layers):
-        text = vars(type(layer)).get("__doc__")
-        if text and not text.startswith(f"{type(layer).__name__}("):  # what `@dataclass` writes
+        text = type(layer).__doc__
+        if isinstance(text, str) and not text.startswith(f"{type(layer).__name__}("):  # what `@dataclass` writes
             return inspect.cleandoc(text)
     return ""
 
@@ -198,7 +189,7 @@ def _namespace(layers: Sequence[Any]) -> ChainMap[str, Any]:
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             with suppress(ValueError):  # not assigned yet
                 closure[name] = cell.cell_contents
-    owners = [layer.__self__ if inspect.ismethod(layer) else layer for layer in layers if not inspect.isfunction(layer)]
+    owners = [x.__self__ if inspect.ismethod(x) else x for x in layers if inspect.ismethod(x) or _is_object(x)]
     classes = [owner if inspect.isclass(owner) else type(owner) for owner in owners]
     members = [dict(vars(each)) for owner in classes for each in owner.__mro__]
     return ChainMap(variables, closure, _module(function), vars(builtins), *members)

@@ -7,7 +7,7 @@ cannot carry, so that it fails where the function is defined and not when a mode
 import functools
 import json
 import operator
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, EnumMeta
 from inspect import formatannotation
@@ -33,7 +33,7 @@ from .signature import Parameter, Unfit
 class Validator:
     """What checks the arguments of one function."""
 
-    validate: Any
+    validate: Callable[..., dict[str, Any]]
     """pydantic's `validate_json`: JSON text -> the arguments that are in it, as the function's types, by parameter."""
     schema: JsonSchemaValue
     """The object it takes: a property for each parameter, in order, and `$defs`."""
@@ -80,7 +80,10 @@ def _unfit(parameter: Parameter, fault: Exception) -> Unfit:
 def _reason(error: Exception) -> str:
     text = error.message if isinstance(error, PydanticErrorMixin) else str(error)
     text = text.partition(". Set `arbitrary_types_allowed")[0].rstrip(".")
-    return " ".join(text.replace("Unable to generate pydantic-core schema for", _NO_FORM).split())[:300]
+    return (
+        " ".join(text.replace("Unable to generate pydantic-core schema for", _NO_FORM).split())[:300]
+        or type(error).__name__
+    )
 
 
 _NO_FORM = "JSON has no form of"
@@ -171,8 +174,8 @@ class _JsonSchema(GenerateJsonSchema):
     def generate(self, schema: CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
         result = super().generate(schema, mode)
         for key, definition in result.get("$defs", {}).items():
-            if self.normalize_name(definition.get("title", "")) in key:  # the name of the class
-                definition.pop("title", None)
+            if self.normalize_name(definition.get("title", "")) in (key, *key.split("__")):  # the name of the class
+                del definition["title"]
         return result
 
     def field_title_should_be_set(self, schema: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import sys
 import time
@@ -24,27 +25,31 @@ PACKAGES = ("agentkit", "openai", "httpx2", "aiohttp", "pydantic", "opentelemetr
 def main() -> int:
     """The command; its exit status is 1 if a target was to be checked and is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="run everything small and once: it works, or it does not")
-    parser.add_argument("--check", action="store_true", help="exit with status 1 if a target is missed")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--quick", action="store_true", help="run everything small and once, to see that it runs")
+    mode.add_argument("--check", action="store_true", help="exit with status 1 if a target is missed")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     options = parser.parse_args()
 
     say: Callable[[str], None] = (lambda line: None) if options.json else (lambda line: print(line, flush=True))
-    say(", ".join(f"{name} {number}" for name, number in versions().items()))
+    about = environment()
+    say(", ".join(f"{name} {value}" for name, value in about.items()))
+    if options.quick:
+        say("Quick: everything is small and run once, so the numbers say nothing.")
     judged = []
     for table in tables(quick=options.quick):
-        verdicts = judge(table, TARGETS)
+        verdicts = [] if options.quick else judge(table, TARGETS)
         judged.append((table, verdicts))
         say("\n" + "\n".join(lines(table, verdicts)))
     if options.json:
-        print(json.dumps({"versions": versions(), "tables": [as_json(*each) for each in judged]}, indent=2))
+        print(json.dumps({"environment": about, "tables": [as_json(*each) for each in judged]}, indent=2))
     missed = [verdict for _, verdicts in judged for verdict in verdicts if not verdict.met]
     return 1 if options.check and missed else 0
 
 
 def tables(*, quick: bool) -> Iterator[Table]:
     """Every table, one after the other: they must not disturb each other."""
-    yield start_up(repetitions=2 if quick else 15)
+    yield start_up(repetitions=1 if quick else 15)
     with started("benchmarks.server") as server:
         origin = f"http://127.0.0.1:{server.hear()}"
         for scenario in SCENARIOS:
@@ -113,9 +118,11 @@ def server_cpu(origin: str) -> float:
         return float(json.load(answer)["cpu_seconds"])
 
 
-def versions() -> dict[str, str]:
-    """What is compared, and on what."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
+def environment() -> dict[str, str]:
+    """What is compared, and on what: on a busy machine, wall times mean little."""
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    found = {"machine": platform.machine(), "cores": str(os.cpu_count()), "load": load}
+    found["python"] = platform.python_version()
     for package in PACKAGES:
         try:
             found[package] = version(package)

@@ -1,11 +1,12 @@
 """Who is compared: two loops one would write by hand, and agentkit. All of them have the same task."""
 
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from . import task
-from .scenarios import HTTPX2, OPENAI, TRACED, Scenario
+from .scenarios import HTTPX2, NO_AIOHTTP, OPENAI, TRACED, Scenario
 
 Conversation = Callable[[], Awaitable[str]]
 """A conversation about to begin: call it for the last answer."""
@@ -123,6 +124,8 @@ def agentkit_history(scenario: Scenario) -> list[Any]:
 
 def set_the_stage(name: str) -> Callable[[], object]:
     """What a contestant needs of its process before it begins; returns what belongs to the end of a repetition."""
+    if name == NO_AIOHTTP:
+        sys.modules["aiohttp"] = None  # type: ignore[assignment]  # to import it now fails
     return tracing() if name == TRACED else lambda: None
 
 

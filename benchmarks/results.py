@@ -38,7 +38,7 @@ class Verdict:
 
     def __str__(self) -> str:
         sign = "+" if self.target.above else ""
-        return f"{sign}{self.ratio:.2f} <= {sign}{self.target.most:.2f} {'met' if self.met else 'MISSED'}"
+        return f"{sign}{self.ratio:.3f} <= {sign}{self.target.most:.2f} {'met' if self.met else 'MISSED'}"
 
 
 def judge(table: Table, targets: Sequence[Target]) -> list[Verdict]:
@@ -57,7 +57,7 @@ def lines(table: Table, verdicts: Sequence[Verdict]) -> Iterator[str]:
     """The table, for people."""
     judged = {verdict.target.contestant: str(verdict) for verdict in verdicts}
     repetitions = len(table.costs[table.baseline])
-    yield f"{table.title}: {table.what}, {repetitions} repetitions"
+    yield f"{table.title}: {table.what}, repetitions: {repetitions}"
     yield f"{'':28}{'median':>12}{'ratio':>8}{'middle half':>15}{'memory':>9}  target"
     for name, costs in table.costs.items():
         ratios = table.ratios(name)

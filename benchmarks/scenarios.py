@@ -6,6 +6,7 @@ OPENAI = "openai SDK loop"
 HTTPX2 = "httpx2 loop"
 AGENTKIT = "agentkit"
 TRACED = "agentkit, traced"
+NO_AIOHTTP = "agentkit, no aiohttp"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +42,7 @@ class Scenario:
         return f"{self.rounds}x{self.calls}after{self.history}in{self.latency}ms"
 
 
-EVERYONE = (OPENAI, HTTPX2, AGENTKIT)
+EVERYONE = (OPENAI, HTTPX2, AGENTKIT, NO_AIOHTTP)
 
 ONE_CALL = Scenario(
     title="10 rounds x 1 call",

@@ -7,6 +7,7 @@ body is where it has got to, so the server remembers nothing. HTTP/1.1 with keep
 import asyncio
 import json
 import re
+import sys
 import time
 from functools import cache
 
@@ -103,10 +104,10 @@ def http(body: dict[str, object]) -> bytes:
 
 
 async def serve() -> None:
-    """Serve until killed; the port is the one line on standard output."""
-    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0, backlog=2048)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    """Serve until standard input ends; the port is the one line on standard output."""
+    async with await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0, backlog=2048) as server:
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":

@@ -82,12 +82,12 @@ def run_page(path: Path) -> list[str]:
     """Run a page; each thing that is not as the page says, in words."""
     module = sys.modules["__main__"] = ModuleType("__main__")  # so that the page's classes and functions have a home
     problems = []
-    for block in blocks(path.read_text(encoding="utf-8")):
-        if block.not_run:
-            continue
-        for shown, printed in _outcomes(block, path, module):
-            if same(shown) != same(printed):
-                problems.append(f"{path}:{block.line}: shown:\n{shown}\nprinted:\n{printed}")
+    with redirect_stdout(StringIO()):  # one for the page, since a block may hold on to it
+        for block in blocks(path.read_text(encoding="utf-8")):
+            if not block.not_run:
+                for shown, printed in _outcomes(block, path, module):
+                    if same(shown) != same(printed):
+                        problems.append(f"{path}:{block.line}: shown:\n{shown}\nprinted:\n{printed}")
     return problems
 
 
@@ -118,15 +118,19 @@ _READERS: Mapping[str, Callable[[str], object]] = {"json": json.loads, "toml": t
 
 def _printed(block: Block, path: Path, module: ModuleType) -> str:
     source = "\n" * (block.line - 1) + block.text  # so that a traceback names the page's own lines
-    out = StringIO()
-    with redirect_stdout(out):
-        try:
-            _run(compile(source, str(path), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), module)
-        except Exception as error:
-            if not block.shown or not block.shown.strip().splitlines()[-1].startswith(_name(error)):
-                raise
-            out.write("".join(traceback.format_exception_only(error)))
-    return out.getvalue()
+    before = _page_out().tell()
+    try:
+        _run(compile(source, str(path), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), module)
+    except Exception as error:
+        if not block.shown or not block.shown.strip().splitlines()[-1].startswith(_name(error)):
+            raise
+        _page_out().write("".join(traceback.format_exception_only(error)))
+    return _page_out().getvalue()[before:]
+
+
+def _page_out() -> StringIO:
+    assert isinstance(sys.stdout, StringIO)
+    return sys.stdout
 
 
 def _run(code: CodeType, module: ModuleType) -> None:

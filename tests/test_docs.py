@@ -36,6 +36,11 @@ ANSWERS: Mapping[str, Sequence[ScriptedReply]] = {
         [call("get_stock_price", ticker="AAPL", currency="GBP")],
         "Apple stock is at 182.34 GBP.",
     ],
+    "Have you got A-1 and B-2?": [
+        [call("units_left", sku="A-1"), call("units_left", sku="B-2")],
+        "We have three of A-1, but no B-2.",
+    ],
+    "What is a tool?": ["A function that I may call."],
     "And in euros?": [
         [call("get_stock_price", ticker="AAPL", currency="EUR")],
         "That is 199.15 EUR.",

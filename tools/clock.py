@@ -35,12 +35,12 @@ def add_time(
     start: str = "now",
     timezone: str | None = None,
 ) -> dict[str, str]:
-    """Tell what date or time it is some days, months or hours after another, and on which weekday.
+    """Add days, weeks, months or hours to a date or time, and tell its weekday.
 
     Args:
-        amount: How many; below zero for before.
-        unit: What is counted.
-        start: The date or time to start from: now, today, 2026-03-28 or 2026-03-28T14:30.
+        amount: How many to add; below zero goes back.
+        unit: What to add.
+        start: The date or time to add to, such as today, 2026-03-28 or 2026-03-28T14:30.
         timezone: The city or IANA name of the clock that counts; the start's own, else UTC, if not given.
     """
     zone = _zone(timezone) if timezone else None

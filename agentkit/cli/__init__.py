@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from importlib.util import find_spec
 from io import TextIOWrapper
 
 _GRACE = 0.5
@@ -11,13 +12,11 @@ _GRACE = 0.5
 
 def main() -> None:
     """The program `agentkit`; it ends the process with its exit code."""
-    try:
-        from .app import app
-    except ModuleNotFoundError as error:
-        if error.name not in ("typer", "rich"):
-            raise
+    if not all(map(find_spec, ("typer", "rich"))):
         print('agentkit: the command line needs further packages: pip install "agentkit[cli]"', file=sys.stderr)
         sys.exit(2)
+    from .app import app
+
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what a terminal's encoding lacks is no reason to crash
             stream.reconfigure(errors="replace" if stream is sys.stdin else "backslashreplace")

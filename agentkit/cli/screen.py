@@ -1,7 +1,9 @@
 """What a person sees of a run: the answer on stdout, everything else on stderr."""
 
+import os
 import sys
 from collections.abc import Iterable
+from typing import Literal
 
 from rich.console import Console
 from rich.text import Text
@@ -25,9 +27,11 @@ class Screen:
 
     def __init__(self, *, whole: bool = False) -> None:
         self._whole = whole
-        self._stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        colors: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+        self._stderr = Console(stderr=True, color_system=colors, highlight=False, soft_wrap=True)
         self._streams = sys.stdout.isatty()
         self._streamed = False
+        """Whether the answer that is being given came in pieces so far."""
         self._in_line = False
         """Whether text stands on the terminal whose line has not ended."""
 
@@ -40,13 +44,12 @@ class Screen:
             case ModelAnswered(response=response):
                 if not self._streamed:  # not every backend streams
                     self._write(response.message.text)
-                self._streamed = False
                 self.end_line()
             case ToolStarted(call=call):
-                self._print(f"-> {call.name}({self._short(arguments(call.arguments))})", "cyan")
+                self._print(f"-> {self._short(call.name)}({self._short(arguments(call.arguments))})", "cyan")
             case ToolFinished(call=call, result=result, seconds=seconds):
-                said = f"{call.name} failed" if result.is_error else call.name
-                line = f"<- {said}: {self._short(result.content)} ({duration(seconds)})"
+                name, said = self._short(call.name), self._short(result.content)
+                line = f"<- {name}{' failed' if result.is_error else ''}: {said} ({duration(seconds)})"
                 self._print(line, "red" if result.is_error else "green")
 
     def answer(self, result: RunResult[str], seconds: float) -> None:
@@ -62,10 +65,10 @@ class Screen:
         self.note(", ".join([*spent, duration(seconds)]))
 
     def end_line(self) -> None:
-        """Leave a line of the answer that has not ended."""
+        """Leave an answer that has ended, or broken off in the middle of a line."""
         if self._in_line:
             print(flush=True)
-            self._in_line = False
+        self._in_line = self._streamed = False
 
     def note(self, line: str) -> None:
         """Say something beside the answer."""

@@ -7,7 +7,7 @@ from agentkit.testing.chat_server import ChatServer
 from agentkit.testing.reply import Reply
 
 
-def texts(request: dict[str, list[dict[str, str]]]) -> list[str]:
+def texts(request: dict[str, list[dict[str, str | None]]]) -> list[str | None]:
     return [message["content"] for message in request["messages"]]
 
 
@@ -15,7 +15,7 @@ def test_a_conversation_remembers_what_was_said(cli: Cli, shop: str) -> None:
     """Each turn goes on from the one before; only the answers are on stdout."""
     with ChatServer.in_thread([[call("units_left", sku="A-1")], "Three.", "Four."]) as server:
         done = cli("chat", "--tools", shop, server=server, stdin="Any A-1?\n\n  \nAnd B-2?\n")
-        assert texts(server.requests[-1]) == ["Any A-1?", "", "3", "Three.", "And B-2?"]
+        assert texts(server.requests[-1]) == ["Any A-1?", None, "3", "Three.", "And B-2?"]
     assert (done.code, done.stdout) == (0, "Three.\nFour.\n")
     assert '-> units_left(sku="A-1")' in done.stderr
 

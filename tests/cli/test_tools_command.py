@@ -70,7 +70,7 @@ def test_call_runs_a_tool(cli: Cli, shop: str, words: list[str], said: str) -> N
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["./shop.py:units_left"], 1, "'sku'"),
+        (["./shop.py:units_left"], 1, "sku: is missing"),
         (["./shop.py:units_left", "sky=1", "sku=1"], 1, "sky: there is no such argument"),
         (["./shop.py:units_left", "sku=1", "minimum=x"], 1, "minimum"),
         (["./shop.py:units_left", "{"], 1, "not one JSON object"),

@@ -15,7 +15,8 @@ def answer(*calls: dict[str, Any], confidence: object = 0.9) -> str:
     return json.dumps({"type": "call" if calls else "respond", "function_calls": calls, "confidence": confidence})
 
 
-APPLE = {"name": "get_stock_price", "arguments": {"ticker": "AAPL", "currency": "GBP"}}
+IN_POUNDS = {"ticker": "AAPL", "currency": "GBP"}
+APPLE = {"name": "get_stock_price", "arguments": IN_POUNDS}
 
 
 def called(arguments: str, name: str = "get_stock_price", id: str = "call_1") -> AssistantMessage:
@@ -29,9 +30,9 @@ def result(content: str, *, id: str = "call_1", name: str = "get_stock_price", i
 @pytest.mark.parametrize(
     ("text", "calls"),
     [
-        (answer(APPLE), (("get_stock_price", {"ticker": "AAPL", "currency": "GBP"}),)),
-        (answer(APPLE, {"name": "now", "arguments": {}}), (("get_stock_price", APPLE["arguments"]), ("now", {}))),
-        (answer(APPLE, confidence=0.2), (("get_stock_price", APPLE["arguments"]),)),
+        (answer(APPLE), (("get_stock_price", IN_POUNDS),)),
+        (answer(APPLE, {"name": "now", "arguments": {}}), (("get_stock_price", IN_POUNDS), ("now", {}))),
+        (answer(APPLE, confidence=0.2), (("get_stock_price", IN_POUNDS),)),
         (answer(APPLE, confidence=0.19), ()),
         (answer(APPLE, confidence=float("nan")), ()),
         (answer(), ()),
@@ -79,7 +80,7 @@ def test_a_call_made_already_is_not_made_again() -> None:
     """The model would ask for the same thing for ever; the order of arguments makes no difference."""
     turn = last_turn([UserMessage(content="?"), called('{"currency": "GBP", "ticker": "AAPL"}'), result("1")])
     in_euros = ("get_stock_price", {"ticker": "AAPL", "currency": "EUR"})
-    assert new_calls([("get_stock_price", APPLE["arguments"]), in_euros], turn) == (in_euros,)
+    assert new_calls([("get_stock_price", IN_POUNDS), in_euros], turn) == (in_euros,)
 
 
 def test_a_call_made_twice_in_one_answer_is_made_once() -> None:

@@ -25,7 +25,7 @@ from agentkit.tool import Tool
 def a_tool(name: str) -> Tool:
     return Tool(
         name=name,
-        description=f"Does {name}.",
+        description=f"Does {name}.\n",
         parameters={"type": "object", "properties": {"x": {"type": "integer"}}},
         function=print,
         bind=lambda arguments, context: ((), {}),

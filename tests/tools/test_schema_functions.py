@@ -6,7 +6,9 @@ import functools
 import inspect
 import json
 import math
+import operator
 import os
+import unittest.mock
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, overload
@@ -138,6 +140,19 @@ class Retried:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return "retried", self.function(*args, **kwargs)
+
+
+class Bound:
+    """A decorator that works on methods; `inspect.signature` cannot read it."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __get__(self, instance: object, owner: type) -> Callable[..., Any]:
+        return functools.partial(self.function, instance)
+
+    def __call__(self, n: int) -> Any:
+        return self.function(n)
 
 
 @overload
@@ -272,6 +287,9 @@ def météo(city: str) -> None: ...
         (Shop.left, ["tool 'left', parameter 'self': ", "pass a bound method"]),
         (len, ["tool 'len', parameter 'obj': a builtin", "wrap it in a function"]),
         (math.sqrt, ["tool 'sqrt', parameter 'x': a builtin"]),
+        (Bound(add), ["tool 'Bound': its parameters are unknown", "wrap it in a function"]),
+        (operator.itemgetter(0), ["tool 'itemgetter': its parameters"]),
+        (unittest.mock.Mock(), ["tool 'Mock', parameter 'kwargs'"]),
         (max, ["tool 'max': its parameters are unknown", "wrap it in a function"]),
     ],
     ids=str,
@@ -299,7 +317,7 @@ def test_a_name_that_is_given_is_taken_or_refused_but_never_changed() -> None:
     assert describe(lambda: 1, name="a-B_9").name == "a-B_9"
     assert describe(add, name="x" * 64, description="Other.").description == "Other."
     assert describe(add, description="").description == ""
-    for name in ("x" * 65, "two words", "math.sqrt", "naïve"):
+    for name in ("", "x" * 65, "two words", "math.sqrt", "naïve"):
         assert refused(add, name=name).startswith(f"tool {name!r}: ")
 
 
@@ -567,6 +585,7 @@ def _strict_only(value: Any) -> int:
         (tuple[int, ...], (1, 2), [1, 2]),
         (Annotated[int, Field(gt=3)], 3, ...),
         (Annotated[int, BeforeValidator(_strict_only)], 3, ...),
+        (Annotated[int, BeforeValidator(int)], "3", ...),
         (SecretStr, SecretStr("hush"), ...),
         (dict[int, str], {1: "a"}, {"1": "a"}),
     ],

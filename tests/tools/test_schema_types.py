@@ -85,6 +85,12 @@ class Colour(enum.Enum):
     BLUE = "blue"
 
 
+class Ratio(enum.Enum):
+    HALF = 0.5
+    ONE = 1
+    NONE = None
+
+
 class Size(enum.StrEnum):
     S = "s"
     L = "l"
@@ -178,6 +184,8 @@ KINDS: list[tuple[Any, Any, Any, Any]] = [
     (Literal["only"], {"const": "only", "type": "string"}, "only", "only"),
     (Literal[Colour.RED], {"const": "red", "type": "string"}, "red", Colour.RED),
     (list[Literal[Colour.RED]], array({"const": "red", "type": "string"}), ["red"], [Colour.RED]),
+    (Literal[Ratio.HALF, Ratio.ONE, Ratio.NONE], {"enum": [0.5, 1, None]}, 0.5, Ratio.HALF),
+    (Literal[Ratio.HALF, Ratio.ONE, Ratio.NONE], {"enum": [0.5, 1, None]}, None, Ratio.NONE),
     (Literal[Size.S], {"const": "s", "type": "string"}, "s", Size.S),
     (Literal[Level.LOW], {"const": 1, "type": "integer"}, 1, Level.LOW),
     (int | None, any_of(INTEGER, NULL), None, None),
@@ -231,6 +239,8 @@ KINDS: list[tuple[Any, Any, Any, Any]] = [
 NAMED: list[tuple[Any, str, Any, Any]] = [
     # annotation, $defs, sent, received
     (Colour, "Colour", "red", Colour.RED),
+    (Ratio, "Ratio", 0.5, Ratio.HALF),
+    (Ratio, "Ratio", None, Ratio.NONE),
     (Size, "Size", "l", Size.L),
     (Level, "Level", 2, Level.HIGH),
     (Point, "Point", {"x": 1}, Point(x=1)),
@@ -378,6 +388,14 @@ def test_a_decimal_keeps_its_digits() -> None:
     assert published(Decimal)["anyOf"][0] == {"type": "number"}
 
 
+def test_a_number_beyond_all_limits_is_an_argument_like_any() -> None:
+    """A model may write any exponent; it must not break the reading."""
+    huge = "1e" + "9" * 30
+    with pytest.raises(InvalidArguments, match="- p: "):
+        taking(Decimal).bind(f'{{"p": {huge}}}', None)
+    assert taking(Any).bind(f'{{"p": {{"x": {huge}}}}}', None)[1]["p"]
+
+
 def test_floats_beside_a_decimal_stay_floats() -> None:
     """Reading a decimal exactly changes nothing for the other parameters."""
 
@@ -426,7 +444,7 @@ def test_titles_that_pydantic_makes_are_dropped_and_properties_called_title_are_
         required: bool = False
 
     class Titled(BaseModel):
-        model_config = ConfigDict(title="A fine title")
+        model_config = ConfigDict(title="Title")
 
     def function(book: Book, title: str, titled: Titled, default: int = 1) -> None: ...
 
@@ -434,7 +452,7 @@ def test_titles_that_pydantic_makes_are_dropped_and_properties_called_title_are_
     assert list(schema["properties"]) == ["book", "title", "titled", "default"]
     assert list(schema["$defs"]["Book"]["properties"]) == ["title", "description", "type", "default", "required"]
     assert schema["properties"]["title"] == STRING
-    assert schema["$defs"]["Titled"]["title"] == "A fine title"
+    assert schema["$defs"]["Titled"]["title"] == "Title"
     assert "Book" not in json.dumps(schema["$defs"]["Book"])
     assert json.dumps(schema).count('"title": "') == 1
 

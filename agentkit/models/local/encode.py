@@ -86,8 +86,10 @@ def offered(request: ModelRequest) -> tuple[Tool, ...]:
 
 
 def encode_tools(tools: Iterable[Tool]) -> str:
-    """The tools as the model knows them."""
-    return _declared({"name": t.name, "description": t.description, "parameters": t.parameters} for t in tools)
+    """The tools as the model knows them. A blank at the end of a description already makes it less sure."""
+    return _declared(
+        {"name": tool.name, "description": tool.description.strip(), "parameters": tool.parameters} for tool in tools
+    )
 
 
 def encode_output(output: OutputFormat) -> str:
