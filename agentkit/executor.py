@@ -80,7 +80,7 @@ class Executor:
 
     async def _run_all(self, drawn: Sequence[tuple[ToolCall, _Runner, str | None]]) -> None:
         fatal: list[BaseException] = []
-        turn = anyio.Semaphore(self.budget.limits.tool_concurrency)
+        turn = anyio.Semaphore(self.budget.limits.tool_concurrency, fast_acquire=True)
 
         async def run(call: ToolCall, runner: _Runner, denial: str | None) -> None:
             try:

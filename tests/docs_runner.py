@@ -11,7 +11,7 @@ What a page's blocks are, by the word after their backticks:
 - Any block with `title="NAME"` is a file of that name, written and not run.
 - `json` and `toml` are read, so that at least they parse. A block with no word is a drawing.
 
-Spans of time (`12 ms`, `1.4 s`) and ids of 32 hex digits are not compared.
+Spans of time (`12 ms`, `1.4 s`), moments, weekdays and ids of 32 hex digits are not compared.
 `<!-- not run: REASON -->` above a block leaves it out.
 """
 
@@ -35,7 +35,12 @@ _BLOCK = re.compile(
     r'^```(?P<language>\w*)(?: title="(?P<title>[^"\n]+)")?\n(?P<text>.*?)^```$',
     re.MULTILINE | re.DOTALL,
 )
-_VARIES = ((re.compile(r"\b\d+(\.\d+)? (ms|s)\b"), "<time>"), (re.compile(r"\b[0-9a-f]{32}\b"), "<id>"))
+_VARIES = (
+    (re.compile(r"\b\d+(\.\d+)? (ms|s)\b"), "<span of time>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([+-]\d\d:\d\d|Z)?"), "<moment>"),
+    (re.compile(r"\b(Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day\b"), "<weekday>"),
+    (re.compile(r"\b[0-9a-f]{32}\b"), "<id>"),
+)
 _COMMAND_SECONDS = 60
 _EACH_COMMAND = "{command}\nstatus=$?; printf '\\0'; (exit $status)\n"
 
@@ -158,7 +163,8 @@ def _session(shown: str) -> str:
         timeout=_COMMAND_SECONDS,
         check=False,
     )
-    return "\n".join(f"$ {c}\n{out}" for c, out in zip(commands, done.stdout.split("\0"), strict=False))
+    printed = done.stdout.split("\0")
+    return "\n".join(f"$ {command}\n{out}".rstrip() for command, out in zip(commands, printed, strict=False))
 
 
 if __name__ == "__main__":

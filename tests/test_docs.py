@@ -40,6 +40,10 @@ ANSWERS: Mapping[str, Sequence[ScriptedReply]] = {
         [call("units_left", sku="A-1"), call("units_left", sku="B-2")],
         "We have three of A-1, but no B-2.",
     ],
+    "Have you got A-1?": [[call("units_left", sku="A-1")], "Yes, we have three of A-1."],
+    "How many?": ["Three."],
+    "Have you got Z-9?": [[call("units_left", sku="Z-9")], "There is no Z-9, but I can offer A-1."],
+    "Check B-2.": [[call("units_left", sku="B-2")], '{"sku": "B-2", "units": 0, "can_order": false}'],
     "What is a tool?": ["A function that I may call."],
     "And in euros?": [
         [call("get_stock_price", ticker="AAPL", currency="EUR")],

@@ -205,16 +205,21 @@ async def test_a_sync_tool_that_takes_too_long_is_left_behind() -> None:
 @pytest.mark.parametrize("sync", [True, False])
 async def test_what_must_end_the_program_ends_the_run_bare(fatal: type[BaseException], sync: bool) -> None:
     """KeyboardInterrupt and SystemExit are never told to a model; the other calls are cancelled first."""
-    cancelled = []
+    waiting, cancelled, both = [], [], anyio.Event()
 
     def stop_sync() -> None:
+        anyio.from_thread.run(both.wait)
         raise fatal("now")
 
     async def stop_async() -> None:
+        await both.wait()
         raise fatal("now")
 
     @tool
     async def wait() -> None:
+        waiting.append(1)
+        if len(waiting) == 2:
+            both.set()
         try:
             await anyio.sleep_forever()
         finally:
@@ -222,7 +227,7 @@ async def test_what_must_end_the_program_ends_the_run_bare(fatal: type[BaseExcep
 
     stop = stop_sync if sync else stop_async
     model = ScriptedModel([[call("wait"), call(stop.__name__), call("wait")]])
-    with pytest.raises(fatal, match="now"):
+    with anyio.fail_after(10), pytest.raises(fatal, match="now"):
         await Agent(model, tools=[wait, stop]).run("go")
     assert len(cancelled) == 2
 

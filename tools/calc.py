@@ -91,10 +91,9 @@ class _Parser:
         start, value, percent = self.at, self.term(), self.percent
         while sign := self.take("+", "-"):
             right = self.term()
-            if self.percent and not percent:
-                raise ToolFailed(
-                    f"{self.part(start)} is unclear: for a change by 10% write 50 * (1 + 10%), or 50 + 0.1"
-                )
+            if self.percent and not percent and value != 1:
+                what = "is unclear: write 50 * (1 + 10%) for a change by 10%, or 50 + 0.1"
+                raise ToolFailed(f"{self.part(start)} {what}")
             percent = percent and self.percent
             value = self.apply(start, _BINARY[sign], value, right)
         self.percent = percent

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-PATIENCE = 30.0
+PATIENCE = 20.0
 """Seconds for what must happen; nothing waits as long unless it fails."""
 
 

@@ -1,5 +1,9 @@
 """`agentkit chat`, fed through a pipe; `test_the_program.py` has it on a terminal."""
 
+import builtins
+from collections.abc import Iterator
+
+import pytest
 from cli_outcome import Cli
 
 from agentkit.testing import call
@@ -45,6 +49,22 @@ def test_commands_are_not_sent_to_the_model(cli: Cli, shop: str) -> None:
     assert "units_left: Count the units of a product in stock.\n" in done.stderr
     assert "there is no command /tool\n" in done.stderr
     assert done.code == 0
+
+
+def test_ctrl_c_at_the_prompt_drops_the_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while a line is being written does not end the conversation."""
+    typed: Iterator[str | type[BaseException]] = iter(["one", KeyboardInterrupt, "two", EOFError])
+
+    def pressed() -> str:
+        line = next(typed)
+        if isinstance(line, str):
+            return line
+        raise line
+
+    monkeypatch.setattr(builtins, "input", pressed)
+    with ChatServer.in_thread(["1", "2"]) as server:
+        done = cli("chat", server=server)
+    assert (done.code, done.stdout) == (0, "1\n2\n")
 
 
 def test_trace_is_switched_on_and_off(cli: Cli) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 
@@ -69,10 +70,11 @@ def test_results_are_what_people_expect(expression: str, result: str) -> None:
         ("100% - 30%", "0.7"),
         ("200 + 10% * 50", "205"),
         ("50%^2", "0.25"),
+        ("1 + 10%", "1.1"),
     ],
 )
 def test_a_percentage_is_a_hundredth(expression: str, result: str) -> None:
-    """Nothing else, in no place."""
+    """It is nothing else anywhere; where both readings of a sum agree, as in 1 + 10%, it is not refused."""
     assert calculate(expression) == result
 
 
@@ -86,7 +88,7 @@ def test_what_is_unclear_about_a_percentage_is_asked() -> None:
 
 @pytest.mark.parametrize(
     ("expression", "digits"),
-    [  # the first digits as published in the OEIS: A000796, A001113, A002193, A002162, A002392, A049469, A049470, A003881
+    [  # as published in the OEIS: A000796, A001113, A002193, A002162, A002392, A049469, A049470, A003881
         ("pi", "3.141592653589793238462643383"),
         ("e", "2.718281828459045235360287471"),
         ("sqrt(2)", "1.414213562373095048801688724"),
@@ -138,10 +140,7 @@ def test_angles_have_no_noise_in_their_last_digits(expression: str, result: str)
     ],
 )
 def test_functions_agree_with_floating_point(
-    name: str,
-    function: "type[math.sin]",
-    low: float,
-    high: float,  # type: ignore[valid-type]
+    name: str, function: Callable[[float], float], low: float, high: float
 ) -> None:
     """Python's own mathematics is a second opinion, to 13 digits."""
     for step in range(201):
@@ -172,7 +171,7 @@ def expressions() -> st.SearchStrategy[Exact]:
     )
 
 
-def both(work: "type[max]", a: Exact, b: Exact) -> Fraction | None:  # type: ignore[valid-type]
+def both(work: Callable[[Fraction, Fraction], Fraction], a: Exact, b: Exact) -> Fraction | None:
     return None if a[1] is None or b[1] is None else work(a[1], b[1])
 
 
@@ -310,7 +309,7 @@ EVIL = [
     "1" * 10**6,
 ]
 SLOW = [
-    "9" * 1000 + "/7",
+    "9" * 990 + "/7",
     "+".join(["3^.1"] * 200),
     "*".join(["2^.5"] * 200),
     "+".join(["log(7,3)"] * 110),
