@@ -5,6 +5,7 @@ from typing import Any
 
 import anyio
 import pytest
+from pydantic import TypeAdapter
 
 from agentkit import (
     Agent,
@@ -14,6 +15,7 @@ from agentkit import (
     LimitExceeded,
     Limits,
     ModelResponse,
+    Session,
     ToolCall,
     ToolResult,
     Usage,
@@ -208,6 +210,30 @@ async def test_every_effect_is_a_drawn_step() -> None:
     replayed = await Agent(again, tools=[units_left]).run("?", steps=Recorder(log))
     assert replayed == replace(result, run_id=replayed.run_id)
     assert again.requests == []
+
+
+async def test_what_a_step_returns_survives_json() -> None:
+    """An engine may keep each step in a database, and the run is the same: results are JSON that round-trips."""
+
+    class ThroughJson:
+        def reserve(self, name: str, kind: type) -> Any:
+            async def run(work: Any) -> Any:
+                value, adapter = await work(), TypeAdapter(kind)
+                again = adapter.validate_json(adapter.dump_json(value))
+                assert again == value
+                return again
+
+            return run
+
+    def agent() -> Agent:
+        odd = AssistantMessage(
+            text="é\u2028", tool_calls=(call("units_left", sku="A-1"),), state={"id": 1, "x": [None]}
+        )
+        return Agent(ScriptedModel([odd, [call("nothing")], "Three."]), tools=[units_left])
+
+    plain = await agent().run("?", session=Session("a"))
+    kept = await agent().run("?", session=Session("a"), steps=ThroughJson())
+    assert kept == replace(plain, run_id=kept.run_id)
 
 
 async def test_one_agent_serves_many_runs_at_once() -> None:

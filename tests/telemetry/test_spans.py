@@ -1,5 +1,7 @@
 """The spans of a run, as a collector gets them."""
 
+import subprocess
+import sys
 from typing import Any
 
 import anyio
@@ -180,3 +182,25 @@ async def test_what_is_not_known_is_left_out(traced: Traced) -> None:
     assert "gen_ai.agent.name" not in (traced.spans["invoke_agent"].attributes or {})
     assert "gen_ai.conversation.id" not in (traced.spans["chat scripted"].attributes or {})
     assert "server.address" not in (traced.spans["chat scripted"].attributes or {})
+
+
+def test_the_applications_own_set_up_is_found_even_if_it_comes_later() -> None:
+    """A library user sets OpenTelemetry up once, whenever; agentkit never touches the global provider itself."""
+    script = """
+import anyio
+from agentkit import Agent
+from agentkit.testing import ScriptedModel
+agent = Agent(ScriptedModel(["a", "b"]))
+assert agent.run_sync("before").trace_id is None
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+exporter, provider = InMemorySpanExporter(), TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+trace.set_tracer_provider(provider)
+assert agent.run_sync("after").trace_id
+print([span.name for span in exporter.get_finished_spans()])
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("['chat scripted', 'invoke_agent']", "")
