@@ -33,7 +33,7 @@ sweep: $(VENV)/dev.stamp ## Run the long tests, which `make test` leaves out
 	if [ $$status -eq 5 ]; then echo 'make sweep: no test is marked `sweep`, so nothing was swept' >&2; \
 	else exit $$status; fi
 
-bench: $(VENV)/dev.stamp ## Measure what agentkit costs
+bench: $(VENV)/dev.stamp ## Measure what agentkit costs (minutes)
 	$(RUN) -m benchmarks
 
 clean: ## Remove .venv and whatever else was made here

@@ -107,12 +107,13 @@ def tool(
     declared = Declaration(name=name, description=description, timeout=timeout)
 
     def mark(function: F) -> F:
-        inner = function.__func__ if isinstance(function, staticmethod | classmethod) else function
+        given: Any = function
+        inner = given.__func__ if isinstance(given, staticmethod | classmethod) else given
         if not callable(inner):
             raise ToolDefinitionError(f"@tool marks functions, and {inner!r} is none; did you mean @tool(name=...)?")
         _build(functools.partial(inner, None) if _is_unbound_method(inner) else inner, declared)
         try:
-            inner.__tool__ = declared  # type: ignore[attr-defined]
+            inner.__tool__ = declared
         except AttributeError:
             raise ToolDefinitionError(
                 f"{inner!r} cannot be marked; wrap it in a function, or give it to the agent as it is"

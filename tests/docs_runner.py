@@ -25,6 +25,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from difflib import unified_diff
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -92,7 +93,8 @@ def run_page(path: Path) -> list[str]:
             if not block.not_run:
                 for shown, printed in _outcomes(block, path, module):
                     if same(shown) != same(printed):
-                        problems.append(f"{path}:{block.line}: shown:\n{shown}\nprinted:\n{printed}")
+                        lines = unified_diff(same(shown).splitlines(), same(printed).splitlines(), "shown", "printed")
+                        problems.append("\n".join([f"{path}:{block.line}:", *lines]))
     return problems
 
 

@@ -5,6 +5,7 @@ answers, from `ANSWERS`; pages and examples find it in OPENAI_BASE_URL, as they 
 """
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -19,7 +20,8 @@ import pytest
 from docs_runner import blocks, same
 
 import agentkit
-from agentkit import Limits
+from agentkit import Limits, ModelSettings, Tool
+from agentkit.telemetry import semconv
 from agentkit.testing import ChatServer, call
 from agentkit.testing.reply import Reply, ScriptedReply
 
@@ -44,6 +46,23 @@ ANSWERS: Mapping[str, Sequence[ScriptedReply]] = {
     "How many?": ["Three."],
     "Have you got Z-9?": [[call("units_left", sku="Z-9")], "There is no Z-9, but I can offer A-1."],
     "Check B-2.": [[call("units_left", sku="B-2")], '{"sku": "B-2", "units": 0, "can_order": false}'],
+    "What is the weather in Rome?": [[call("look_up", city="Rome")], "It is sunny in Rome, and 24 degrees."],
+    "Lunch with Bo, Saturday in a week at one.": [
+        '{"title": "Lunch with Bo", "day": "Saturday", "start": "13:00", "guests": ["Bo"]}',
+    ],
+    (
+        "Your answer does not fit. Answer again, with JSON only, and mend this:\n"
+        "- day: Input should be a valid date or datetime, input is too short"
+    ): ['{"title": "Lunch with Bo", "day": "2026-03-28", "start": "13:00", "guests": ["Bo"]}'],
+    "My name is Ada.": ["Nice to meet you, Ada."],
+    "What is my name?": ["Your name is Ada."],
+    "Who am I?": ["You are Ada, as you said at the beginning."],
+    "How many A-1 are there, and what is the checksum of 'A-1'?": [
+        [call("stock_of", sku="A-1"), call("checksum", text="A-1")],
+        "Both tools were asked in one answer, so they ran at the same time.",
+    ],
+    "Where is parcel 7?": [[call("follow", parcel="7", stop=1)], [call("follow", parcel="7", stop=2)]],
+    "Go on.": [[call("follow", parcel="7", stop=2), call("follow", parcel="7", stop=3)], "The parcel is in Rome."],
     "What is a tool?": ["A function that I may call."],
     "And in euros?": [
         [call("get_stock_price", ticker="AAPL", currency="EUR")],
@@ -57,6 +76,14 @@ ANSWERS: Mapping[str, Sequence[ScriptedReply]] = {
 
 NOT_RUN: Mapping[str, Sequence[str]] = {
     # page -> why blocks of it are not run; a new one is added here knowingly
+    "README.md": [
+        "make builds an environment of its own",
+        "it installs packages",
+        "its output is compared in a test of its own",
+    ],
+    "docs/architecture.md": ["make builds an environment of its own"],
+    "docs/local-model.md": ["it installs packages"],
+    "docs/telemetry.md": ["the exporter is in another extra, and there is no collector here"],
 }
 
 
@@ -132,7 +159,9 @@ def test_the_demo_prints_what_the_readme_shows() -> None:
     """`make demo`, in a fresh checkout."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     demo = next(block.text for block in blocks(readme) if block.text.startswith("$ make demo\n"))
-    assert same(run("examples/demo.py", env=clean(), seconds=LOCAL_SECONDS)) == same(demo.partition("\n")[2])
+    printed = run("examples/demo.py", env=clean(), seconds=LOCAL_SECONDS)
+    in_any_order = [sorted(same(text).splitlines()) for text in (demo.partition("\n")[2], printed)]
+    assert in_any_order[0] == in_any_order[1]  # tools that run at the same time end in any order
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -158,12 +187,18 @@ def anchors(page: Path) -> list[str]:
     return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
-def first_column(page: str, heading: str) -> list[str]:
-    """The names in code style at the start of a table's rows, the first table below a heading."""
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The first table below a heading: its rows, and in each what is in code style at the start of a cell."""
     below = (ROOT / "docs" / page).read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
-    rows = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)
-    assert rows, f"{page} has no table below {heading!r}"
-    return re.findall(r"^\| `(\w+)", rows[0], re.MULTILINE)
+    table = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)
+    assert table, f"{page} has no table below {heading!r}"
+    cells = [re.findall(r"(?<=\| )`(.*?)`", row) for row in table[0].splitlines()[2:]]
+    return [[cell.replace("\\|", "|") for cell in row] for row in cells]
+
+
+def first_column(page: str, heading: str) -> list[str]:
+    """What is in code style at the start of each row."""
+    return [row[0] for row in rows(page, heading)]
 
 
 def test_every_public_name_is_in_the_index() -> None:
@@ -174,6 +209,44 @@ def test_every_public_name_is_in_the_index() -> None:
 def test_every_limit_is_in_the_table() -> None:
     """All that may stop a run is told in one place, in the order of `Limits`."""
     assert first_column("limits.md", "The limits") == [field.name for field in fields(Limits)]
+
+
+def test_every_setting_is_in_the_table() -> None:
+    """Whoever looks for a setting finds it."""
+    assert first_column("models.md", "Settings") == [field.name for field in fields(ModelSettings)]
+
+
+def test_every_attribute_of_a_span_is_in_the_table() -> None:
+    """Whoever builds a dashboard knows what is there."""
+    names = {value for name, value in vars(semconv).items() if name.isupper() and "." in value} - {semconv.SCHEMA_URL}
+    assert set(first_column("telemetry.md", "What spans there are")) == names
+
+
+def test_annotations_become_what_the_table_says() -> None:
+    """Each row holds: the schema that the model is told, and what the function gets of what the model sends."""
+    page = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {"__name__": __name__}
+    exec(next(block.text for block in blocks(page) if "class Size(" in block.text), namespace)
+    for annotation, schema, sent, got in rows("tools.md", "What an annotation becomes"):
+
+        def function(x: Any) -> Any:
+            return x
+
+        function.__annotations__ = {"x": eval(annotation, namespace)}
+        made = Tool.of(function)
+        assert made.parameters["properties"]["x"] == json.loads(schema), annotation
+        (positional, named) = made.bind(f'{{"x": {sent}}}', None)
+        assert [*map(repr, positional), *map(repr, named.values())] == [got], annotation
+
+
+def test_every_module_is_in_the_plan() -> None:
+    """Whoever looks for something in the code finds in which file it is."""
+    plan = next(blocks((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))).text
+    package = ROOT / "agentkit"
+    modules = [path.relative_to(package).as_posix() for path in [*package.glob("*.py"), *package.glob("models/*.py")]]
+    folders = [path.parent.relative_to(package).as_posix() + "/" for path in package.glob("*/**/__init__.py")]
+    for name in {*modules, *folders} - {"__init__.py", "models/"}:
+        assert f" {name} " in plan, f"{name} is not in the plan"
 
 
 def test_every_error_is_in_the_tree() -> None:

@@ -372,7 +372,7 @@ _SUFFIX: dict[str, Callable[[Number], Number]] = {
 _CONSTANTS: dict[str, Number] = {"pi": _PI, "e": _WORKING.exp(Decimal(1))}
 _FUNCTIONS: dict[str, tuple[Callable[..., Number], int, int]] = {  # with the fewest and the most numbers they take
     "sqrt": (_sqrt, 1, 1),
-    "abs": (abs, 1, 1),
+    "abs": (lambda x: abs(x), 1, 1),
     "round": (_round, 1, 2),
     "floor": (lambda x: Fraction(math.floor(_exact(x))), 1, 1),
     "ceil": (lambda x: Fraction(math.ceil(_exact(x))), 1, 1),

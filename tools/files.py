@@ -209,26 +209,30 @@ def _entries(root: str | Path, folder: str) -> list[tuple[str, os.stat_result]]:
 
 def _files(root: str | Path, folder: str) -> tuple[list[str], bool]:
     """The paths of the files in a folder and below it, nearest first, and whether these are all."""
-    paths: list[str] = []
     folders = [PurePath(folder).as_posix()]
-    seen = 0
+    deepest = folders[0].count("/") + _MAX_DEPTH
+    paths: list[str] = []
+    seen, complete = 0, True
     for current in folders:
         try:
             entries = _entries(root, current)
         except ToolFailed:
-            if not seen:
+            if current == folders[0]:
                 raise
             continue  # removed a moment ago, or not ours to read
         seen += len(entries)
         if seen > _MAX_ENTRIES or len(paths) > _MAX_FILES:
             return paths[:_MAX_FILES], False
+        complete = complete and len(entries) < _MAX_FOLDER
         for name, info in entries:
             path = name if current == "." else f"{current}/{name}"
             if stat.S_ISREG(info.st_mode):
                 paths.append(path)
-            elif stat.S_ISDIR(info.st_mode) and path.count("/") < _MAX_DEPTH:
+            elif stat.S_ISDIR(info.st_mode) and path.count("/") <= deepest:
                 folders.append(path)
-    return paths[:_MAX_FILES], len(paths) <= _MAX_FILES
+            elif stat.S_ISDIR(info.st_mode):
+                complete = False
+    return paths[:_MAX_FILES], complete and len(paths) <= _MAX_FILES
 
 
 def _text_of(root: str | Path, path: str) -> str | None:

@@ -88,7 +88,7 @@ def compare_texts(first: str, second: str) -> dict[str, float | int | list[dict[
     at_a = at_b = 0
     for in_a, in_b in [*common, (len(a), len(b))]:
         if at_a < in_a or at_b < in_b:
-            line = [*a, ("", 1)][at_a][1]
+            line = a[min(at_a, len(a) - 1)][1] if a else 1
             changes.append({"line": line, "first": _joined(a[at_a:in_a]), "second": _joined(b[at_b:in_b])})
         at_a, at_b = in_a + 1, in_b + 1
     similarity = 2 * len(common) / (len(a) + len(b)) if a or b else 1.0

@@ -50,7 +50,8 @@ def told(error: BaseException, *, debug: bool) -> int:
         raise error  # whoever read the answer has gone; Typer ends the program quietly
     if debug:
         where(error)
-    print(f"agentkit: {reason(error)}", file=sys.stderr)
+    after_the_echo = "\n" if isinstance(error, KeyboardInterrupt) and sys.stderr.isatty() else ""  # of ^C
+    print(f"{after_the_echo}agentkit: {reason(error)}", file=sys.stderr)
     return exit_code(error)
 
 

@@ -20,16 +20,17 @@ class Terminal:
         self._master = master
         self.seen = ""
         """All that was shown so far, what was typed included."""
+        self._waited_for = 0
 
     def type(self, text: str) -> None:
         r"""Press keys: `\r` is Enter, `\x03` Ctrl-C, `\x04` Ctrl-D."""
         os.write(self._master, text.encode())
 
     def wait_for(self, text: str) -> None:
-        """Wait until a text is shown that was not waited for before."""
-        start = len(self.seen)
-        while text not in self.seen[start:]:
+        """Wait until a text is shown, after what was waited for before."""
+        while text not in self.seen[self._waited_for :]:
             assert self._read(), f"{text!r} was never shown, but: {self.seen!r}"
+        self._waited_for = self.seen.index(text, self._waited_for) + len(text)
 
     def end(self) -> int:
         """Wait until the program has ended; returns its exit code."""

@@ -180,6 +180,17 @@ async def test_an_engine_that_cannot_start_with_the_tools_says_what_to_do(stand_
     assert stand_in.alive() == []
 
 
+async def test_a_process_that_cannot_start_is_a_server_failure(
+    stand_in: Engines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The machine has no process to give: an error of ours, not of the operating system."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-such-python"))
+    with pytest.raises(ServerFailed, match="did not start"):
+        await answer(stand_in, "a", "?")
+    monkeypatch.undo()
+    assert (await answer(stand_in, "a", "?"))["fed"] == ["?"]
+
+
 async def test_an_engine_killed_between_questions_is_replaced_unnoticed(stand_in: Engines) -> None:
     """The machine may kill it for its memory: that is no reason for an error."""
     first = (await answer(stand_in, "a", "?"))["pid"]
@@ -369,8 +380,9 @@ async def test_a_call_that_is_demanded_comes_or_the_model_refuses() -> None:
     """With tool_choice there is a call of that tool or an error, never an answer that looks fine."""
     forced = ModelSettings(tool_choice="get_stock_price")
     assert asked(await say(APPLE, settings=forced)) == [("get_stock_price", {"ticker": "AAPL", "currency": "GBP"})]
-    with pytest.raises(Refused, match="I cannot answer this"):
-        await say(UserMessage(content="Tell me a joke"), settings=ModelSettings(tool_choice="required"))
+    for prompt in ("Tell me a joke", ""):
+        with pytest.raises(Refused, match="I cannot answer this"):
+            await say(UserMessage(content=prompt), settings=ModelSettings(tool_choice="required"))
 
 
 @real

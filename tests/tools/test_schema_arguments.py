@@ -93,6 +93,7 @@ def test_a_string_inside_the_arguments_is_never_decoded() -> None:
         ('{"a": "\ud800"}', "not one JSON object"),
         ('{"a": "\\ud800"}', "not one JSON object: Invalid JSON"),
         ('{"a": NaN}', "not valid JSON: NaN is not a JSON number"),
+        ('{"a": Infinity}', "not valid JSON: Infinity is not a JSON number"),
         ('{"a": [{"x": -Infinity}]}', "not valid JSON: -Infinity is not a JSON number"),
         ('{"a": 1, "a": 1}', "not valid JSON: the key 'a' is there twice"),
         ('{"a": 1, "b": 2, "\\u0061": 1}', "not valid JSON: the key 'a' is there twice"),

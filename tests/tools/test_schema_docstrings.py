@@ -163,7 +163,7 @@ def test_a_field_says_more_than_the_docstring_and_the_docstring_more_than_a_stri
         a: Annotated[int, "string a", Field(description="field\n  a")],
         b: Annotated[int, "string b"],
         c: Annotated[int, 5, "string c", "another"],
-        d: int = Field(description="field d"),
+        d: Annotated[int, Field(description="first d")] = Field(description="field d"),
         e: str = "",
     ) -> None:
         """Do.

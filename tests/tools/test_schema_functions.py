@@ -586,6 +586,7 @@ def _strict_only(value: Any) -> int:
         (Annotated[int, Field(gt=3)], 3, ...),
         (Annotated[int, BeforeValidator(_strict_only)], 3, ...),
         (Annotated[int, BeforeValidator(int)], "3", ...),
+        (Annotated[int, BeforeValidator(int)], True, ...),
         (SecretStr, SecretStr("hush"), ...),
         (dict[int, str], {1: "a"}, {"1": "a"}),
     ],

@@ -101,7 +101,7 @@ def test_without_a_zone_database_the_error_says_so(monkeypatch: pytest.MonkeyPat
 )
 def test_a_date_stays_a_date(start: str, amount: int, unit: str, expected: str) -> None:
     """Days, weeks, months and years move the calendar, and the end of a month stays inside the month."""
-    assert add_time(amount, unit, start) == {  # type: ignore[arg-type]
+    assert add_time(amount, unit, start) == {
         "date": expected,
         "weekday": f"{date.fromisoformat(expected):%A}",
     }
@@ -138,7 +138,7 @@ def test_a_date_stays_a_date(start: str, amount: int, unit: str, expected: str) 
 )
 def test_clock_changes_are_right(start: str, zone: str | None, amount: int, unit: str, expected: str) -> None:
     """A day later is the same time on the clock; 24 hours later may not be (RFC 5545, 3.3.5 and 3.8.5.3)."""
-    assert add_time(amount, unit, start, zone)["time"] == expected  # type: ignore[arg-type]
+    assert add_time(amount, unit, start, zone)["time"] == expected
 
 
 @settings(deadline=None, max_examples=50)
@@ -209,7 +209,7 @@ def test_what_is_not_a_date_is_refused(start: str) -> None:
 def test_outside_the_calendar_is_an_error_in_words(amount: int, unit: str, start: str) -> None:
     """Python's calendar has the years 1 to 9999; the model is told."""
     with pytest.raises(ToolFailed, match="leave the years 1 to 9999"):
-        add_time(amount, unit, start)  # type: ignore[arg-type]
+        add_time(amount, unit, start)
 
 
 @pytest.mark.parametrize(

@@ -76,12 +76,12 @@ class LocalBackend:
 
     async def _calls(self, request: ModelRequest, turn: Turn) -> tuple[Call, ...]:
         """The tool calls that come next."""
-        tools = offered(request)
-        if not tools or not turn.said or turn.failed:
-            return ()
-        answer = await ask(engines(), Question(encode_tools(tools), encode_turn(turn)), request.settings.timeout)
-        calls = new_calls(decode(answer), turn)
-        if not calls and not turn.results and request.settings.tool_choice not in (None, "auto"):
+        tools, choice = offered(request), request.settings.tool_choice
+        calls: tuple[Call, ...] = ()
+        if tools and turn.said and not turn.failed:
+            question = Question(encode_tools(tools), encode_turn(turn))
+            calls = new_calls(decode(await ask(engines(), question, request.settings.timeout)), turn)
+        if not calls and not turn.results and choice not in (None, "auto", "none"):
             raise Refused(CANNOT)
         return calls
 
@@ -92,8 +92,8 @@ class LocalBackend:
             return told or CANNOT
         if turn.failed:
             raise Refused(told)
-        texts = (readable(told or turn.said),)
-        filled = decode(await ask(engines(), Question(encode_output(request.output), texts), request.settings.timeout))
+        question = Question(encode_output(request.output), (readable(told or turn.said),))
+        filled = decode(await ask(engines(), question, request.settings.timeout))
         if not filled:
             raise Refused(CANNOT)
         _, arguments = filled[0]

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from agentkit.errors import BadResponse, ConfigError, ServerFailed
@@ -94,18 +95,13 @@ class Engine:
                     pipe.close()
 
     def _start(self) -> None:
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         with self._starting:
             if self._killed:
                 raise ServerFailed("the local model was stopped before it started")
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(self._runtime.worker), "--child"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=inherited | _SILENT,
-                start_new_session=True,  # Ctrl-C is for us
-            )
+            try:
+                self._process = _run(self._runtime.worker)
+            except OSError as error:
+                raise ServerFailed(f"the local model's process did not start: {error}") from None
         reply = self._exchange(
             {
                 "library": str(self._runtime.library),
@@ -164,6 +160,17 @@ class Engine:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=2)
         return ServerFailed(f"the local model's process ended (code {self._process.returncode}) before it answered")
+
+
+def _run(worker: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(worker), "--child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={name: os.environ[name] for name in _INHERITED if name in os.environ} | _SILENT,
+        start_new_session=True,  # Ctrl-C is for us
+    )
 
 
 class Question:
