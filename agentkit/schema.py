@@ -1,12 +1,12 @@
 """A function -> what a model is told about it (`FunctionSchema`), and how a call's JSON becomes the call.
 
 describe
-  ├─ Signature.of     what the callable is, and its parameters     signature.py
-  ├─ _documented      what its docstring says of it and of them
-  ├─ Validator.of     pydantic, asked about all parameters at once  validator.py
+  ├─ Signature.of     what the callable is, and its parameters        signature.py
+  ├─ Validator.of     pydantic, asked about all parameters at once    validator.py
+  ├─ _documented      what the docstring says of it, and of them
   └─ _properties      what a model sees of each parameter
 FunctionSchema.bind
-  └─ Arguments.bind   the JSON of one call -> the call              arguments.py
+  └─ Arguments.bind   the JSON of one call -> the call                arguments.py
 """
 
 import json
@@ -147,17 +147,14 @@ def _warn(signature: Signature, tool: str, documented: Iterable[str]) -> None:
     function = signature.function
     if not isinstance(function, FunctionType):
         return
+    bare = [p.name for p in signature.parameters if p.is_bare]
     strange = [name for name in documented if name.isidentifier() and name not in function.__code__.co_varnames]
-    for words in (
-        *(
-            f"{p.name!r} has no annotation, so any JSON is taken; annotate it"
-            for p in signature.parameters
-            if p.is_bare
-        ),
-        *(f"{name!r} is in the docstring, but is no parameter; mend the docstring" for name in strange),
-    ):
+    for name, problem in [
+        *((name, "has no annotation, so any JSON is taken; annotate it") for name in bare),
+        *((name, "is in the docstring, but is no parameter; mend the docstring") for name in strange),
+    ]:
         warnings.warn_explicit(
-            f"tool {tool!r}, parameter {words}",
+            f"tool {tool!r}, parameter {name!r} {problem}",
             UserWarning,
             function.__code__.co_filename,
             function.__code__.co_firstlineno,
@@ -199,17 +196,17 @@ def _false_defaults(
         validator.validate(json.dumps(unmade | shown), strict=True)
         false = set()
     except ValidationError as error:
-        false = {problem["loc"][0] for problem in error.errors(include_input=False)}
+        false = {str(problem["loc"][0]) for problem in error.errors(include_input=False)}
     except Exception:  # a validator of somebody's own does not bear the default
         false = set(shown)
-    return {
-        name for name, value in shown.items() if name in false or not _has_type(value, properties[name].get("type"))
-    }
+    return false & shown.keys() | {n for n, value in shown.items() if not _has_type(value, properties[n].get("type"))}
 
 
-def _has_type(value: object, kind: str | None) -> bool:
+def _has_type(value: object, kind: object) -> bool:
     """Whether JSON calls it so. A `BeforeValidator` may take more than the schema says."""
-    return kind is None or (isinstance(value, _TYPES[kind]) and isinstance(value, bool) == (kind == "boolean"))
+    if not isinstance(kind, str) or kind not in _TYPES:
+        return True
+    return isinstance(value, _TYPES[kind]) and isinstance(value, bool) == (kind == "boolean")
 
 
 _TYPES: dict[str, Any] = {

@@ -69,14 +69,16 @@ async def watch(
     """Run beside the watcher's block; leaving the block cancels the run and waits until it has ended."""
     send, receive = anyio.create_memory_object_stream[Event]()
     stream: RunStream[Out] = RunStream(receive)
-    left_with: Exception | None = None
+    left_with: BaseException | None = None
     with send, receive:
         run = await start(send.send)
         async with anyio.create_task_group() as group:
             group.start_soon(stream._drive, run, prompt, send)
             try:
                 yield stream
-            except Exception as error:  # raised again outside of the task group, which would wrap it
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as error:  # raised again outside of the task group, which would wrap it
                 left_with = error
             group.cancel_scope.cancel()
     if left_with is not None:

@@ -108,19 +108,23 @@ def tool(
 
     def mark(function: F) -> F:
         given: Any = function
-        inner = given.__func__ if isinstance(given, staticmethod | classmethod) else given
+        inner: Any = given.__func__ if isinstance(given, staticmethod | classmethod) else given
         if not callable(inner):
             raise ToolDefinitionError(f"@tool marks functions, and {inner!r} is none; did you mean @tool(name=...)?")
         _build(functools.partial(inner, None) if _is_unbound_method(inner) else inner, declared)
-        try:
-            inner.__tool__ = declared
-        except AttributeError:
-            raise ToolDefinitionError(
-                f"{inner!r} cannot be marked; wrap it in a function, or give it to the agent as it is"
-            ) from None
+        _declare(inner, declared)
         return function
 
     return mark if function is None else mark(function)
+
+
+def _declare(function: Any, declared: Declaration) -> None:
+    try:
+        function.__tool__ = declared
+    except AttributeError:
+        raise ToolDefinitionError(
+            f"{function!r} cannot be marked; wrap it in a function, or give it to the agent as it is"
+        ) from None
 
 
 def _build(function: Callable[..., Any], declared: Declaration) -> Tool:

@@ -65,6 +65,7 @@ class Validator:
             adapter.rebuild()  # fails, and names what is not defined
         generator = _JsonSchema()
         schema = generator.generate(adapter.core_schema)
+        json.dumps(schema, allow_nan=False)  # what a `Field` adds may be infinite, or anything at all
         return cls(validate=adapter.validator.validate_json, schema=schema, has_decimals=generator.has_decimals)
 
 

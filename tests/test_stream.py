@@ -105,6 +105,18 @@ async def test_the_watchers_own_error_leaves_the_block_bare() -> None:
                 _ = 1 / 0
 
 
+async def test_what_must_end_the_program_is_raised_to_the_watcher_bare() -> None:
+    """A tool's SystemExit goes through the stream as it is."""
+
+    @tool
+    def leave() -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit, match="3"):
+        async with Agent(ScriptedModel([[call("leave")]]), tools=[leave]).stream("go") as run:
+            await run.finish()
+
+
 async def test_the_watcher_sets_the_pace() -> None:
     """The run does not go ahead of who watches: no event is made before the last one is taken."""
     model = ScriptedModel([[call("add", a=1, b=2)], "3"])

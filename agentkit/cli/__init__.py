@@ -3,11 +3,12 @@
 import os
 import sys
 import threading
+import time
 from importlib.util import find_spec
 from io import TextIOWrapper
 
 _GRACE = 0.5
-"""Seconds for a thread to end by itself."""
+"""Seconds for threads to end by themselves."""
 
 
 def main() -> None:
@@ -29,8 +30,9 @@ def main() -> None:
 def _end(code: int) -> None:
     """End the process, also where the thread of a tool that was given up on is still at work: nobody waits for it."""
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
+    patience = time.monotonic() + _GRACE
     for thread in others:
-        thread.join(_GRACE)
+        thread.join(max(0.0, patience - time.monotonic()))
     if any(thread.is_alive() for thread in others):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -23,11 +23,10 @@ def arguments(text: str) -> str:
     """The JSON of a tool call's arguments as `sku="A-1", n=2`; what is no JSON object is shown as it is."""
     try:
         given = json.loads(text)
-    except (ValueError, RecursionError):
+        named = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items()]
+    except (ValueError, AttributeError, RecursionError):
         return text
-    if not isinstance(given, dict):
-        return text
-    return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items())
+    return ", ".join(named)
 
 
 def duration(seconds: float) -> str:

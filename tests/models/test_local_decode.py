@@ -39,7 +39,7 @@ def result(content: str, *, id: str = "call_1", name: str = "get_stock_price", i
     ],
 )
 def test_confident_calls_are_taken_and_guesses_are_not(text: str, calls: object) -> None:
-    """Below a confidence of 0.2 nearly every call is wrong, and a wrong call is worse than none."""
+    """Below a confidence of 0.2 most calls are wrong, and a wrong call is worse than none."""
     assert decode(text) == calls
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, overload
 
 import pytest
 from jsonschema import Draft202012Validator
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, WithJsonSchema
 from typing_extensions import TypeAliasType
 
 from agentkit.context import Context
@@ -585,6 +585,7 @@ def _strict_only(value: Any) -> int:
         (tuple[int, ...], (1, 2), [1, 2]),
         (Annotated[int, Field(gt=3)], 3, ...),
         (Annotated[int, BeforeValidator(_strict_only)], 3, ...),
+        (Annotated[Any, WithJsonSchema({"type": ["string", "null"]})], "x", "x"),
         (Annotated[int, BeforeValidator(int)], "3", ...),
         (Annotated[int, BeforeValidator(int)], True, ...),
         (SecretStr, SecretStr("hush"), ...),

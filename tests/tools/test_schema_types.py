@@ -3,6 +3,7 @@
 import collections
 import enum
 import json
+import math
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -357,6 +358,8 @@ class Broken(TypedDict):
         (create_model("Model", f=(Literal[Colour.RED], ...)), "Literal[Colour.RED]"),
         (Broken, "Nowhere"),
         (Annotated[str, Field(pattern="(")], "unterminated"),
+        (Annotated[float, Field(examples=[math.inf])], "not JSON compliant"),
+        (Annotated[str, WithJsonSchema({"enum": {object}})], "not JSON serializable"),
         (5, "5"),
     ],
     ids=str,
