@@ -192,7 +192,7 @@ def _namespace(layers: Sequence[Any]) -> ChainMap[str, Any]:
     owners = [x.__self__ if inspect.ismethod(x) else x for x in layers if inspect.ismethod(x) or _is_object(x)]
     classes = [owner if inspect.isclass(owner) else type(owner) for owner in owners]
     members = [dict(vars(each)) for owner in classes for each in owner.__mro__]
-    return ChainMap(variables, closure, _module(function), vars(builtins), *members)
+    return ChainMap(variables, closure, _module(function), dict(vars(builtins)), *members)
 
 
 def _resolved(parameter: inspect.Parameter, names: ChainMap[str, Any], module: dict[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, overload
 
 import anyio
@@ -28,6 +28,8 @@ class Declaration:
     name: str | None = None
     description: str | None = None
     timeout: float | None = None
+    built: "Tool | None" = None
+    """The tool that this very function is; a method has none before it is bound."""
 
     def __post_init__(self) -> None:
         if self.timeout is not None and not self.timeout > 0:
@@ -60,6 +62,8 @@ class Tool:
         if not callable(function):
             raise ToolDefinitionError(f"{function!r} is not a function; a tool is a function or another callable")
         declared: Declaration = getattr(function, "__tool__", None) or Declaration()
+        if declared.built is not None and declared.built.function is function:
+            return declared.built
         return _build(function, declared)
 
     async def invoke(self, arguments: str | bytes, context: Context[Any]) -> object:
@@ -111,8 +115,11 @@ def tool(
         inner: Any = given.__func__ if isinstance(given, staticmethod | classmethod) else given
         if not callable(inner):
             raise ToolDefinitionError(f"@tool marks functions, and {inner!r} is none; did you mean @tool(name=...)?")
-        _build(functools.partial(inner, None) if _is_unbound_method(inner) else inner, declared)
-        _declare(inner, declared)
+        if _is_unbound_method(inner):
+            _build(functools.partial(inner, None), declared)  # refused here, not when an object is made
+            _declare(inner, declared)
+        else:
+            _declare(inner, replace(declared, built=_build(inner, declared)))
         return function
 
     return mark if function is None else mark(function)

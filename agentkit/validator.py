@@ -134,7 +134,7 @@ def _for_json(annotation: Any) -> Any:
         return GenericAlias(list, (_for_json(args[0]) if args else Any,))
     if kind is Literal:
         return _literal(args)
-    if isinstance(kind, type) and issubclass(kind, Secret):  # pydantic marks SecretStr so, but not Secret[...]
+    if _is_secret(kind):  # pydantic marks SecretStr so, but not Secret[...]
         return Annotated[annotation, Field(json_schema_extra={"writeOnly": True})]
     if kind is Annotated:
         return kind[(_for_json(annotation.__origin__), *annotation.__metadata__)]
@@ -142,6 +142,10 @@ def _for_json(annotation: Any) -> Any:
     if all(new is old for new, old in zip(inner, args, strict=True)):
         return annotation
     return functools.reduce(operator.or_, inner) if kind in (Union, UnionType) else kind[inner]
+
+
+def _is_secret(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Secret)
 
 
 def _literal(values: tuple[Any, ...]) -> Any:

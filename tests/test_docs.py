@@ -264,7 +264,7 @@ def test_every_error_is_in_the_tree() -> None:
 def test_the_changelog_knows_this_version() -> None:
     """Who upgrades can read what has changed."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    assert re.search(rf"^## \[?{re.escape(version)}\]?", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert re.search(rf"^## \[?{re.escape(version)}\]?", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_the_readme_begins_with_how_to_try_it() -> None:

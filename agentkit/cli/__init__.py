@@ -5,8 +5,8 @@ import sys
 import threading
 import time
 from importlib.util import find_spec
-from io import TextIOWrapper
 
+_STREAMS = (("stdin", "r", "replace"), ("stdout", "w", "backslashreplace"), ("stderr", "w", "backslashreplace"))
 _GRACE = 0.5
 """Seconds for threads to end by themselves."""
 
@@ -18,13 +18,19 @@ def main() -> None:
         sys.exit(2)
     from .app import app
 
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # what a terminal's encoding lacks is no reason to crash
-            stream.reconfigure(errors="replace" if stream is sys.stdin else "backslashreplace")
+    _open_streams()
     try:
         app(prog_name="agentkit")
     except SystemExit as ended:
         _end(ended.code if isinstance(ended.code, int) else 0)
+
+
+def _open_streams() -> None:
+    """Make the standard streams usable: closed ones are empty, and what an encoding lacks is no reason to crash."""
+    for name, mode, errors in _STREAMS:
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open as long as we run
+        getattr(sys, name).reconfigure(errors=errors)
 
 
 def _end(code: int) -> None:

@@ -40,7 +40,8 @@ def follow(agent: Agent, prompt: str, screen: Screen, *, session: Session | None
         screen.answer(anyio.run(watch), time.monotonic() - began)
     finally:
         screen.end_line()
-        screen.spans(recorder.tree())
+        if trace:
+            screen.spans(recorder.tree())
 
 
 def _for_a_person(options: RunOptions) -> int:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from rich.console import Console
@@ -74,8 +74,10 @@ class Screen:
         """Say something beside the answer."""
         self._print(line, "dim")
 
-    def spans(self, roots: Iterable[SpanNode]) -> None:
+    def spans(self, roots: Sequence[SpanNode]) -> None:
         """Show spans as trees, with their durations."""
+        if not roots:
+            self.note("there are no spans; OTEL_SDK_DISABLED switches them off, if it is set")
         for root in roots:
             self._stderr.print(_tree(root))
 

@@ -239,3 +239,10 @@ def test_the_environment_chooses_where_nobody_else_has(environment: dict[str, st
     assert chosen == model
     assert note.startswith(f"model {model}, ")
     assert said in note
+
+
+def test_trace_without_spans_says_why(cli: Cli) -> None:
+    """Nobody wonders where the tree is."""
+    with ChatServer.in_thread(["1"]) as server:
+        done = cli("run", "--trace", "Go", server=server, OTEL_SDK_DISABLED="true")
+    assert "there are no spans; OTEL_SDK_DISABLED switches them off" in done.stderr

@@ -186,3 +186,16 @@ def test_a_terminal_sees_the_answer_as_it_arrives(shop: str, no_color: str) -> N
         assert person.end() == 130
     assert "<- broken failed: out of order" in person.seen
     assert ("\x1b[" in person.seen) is not bool(no_color)
+
+
+def test_closed_streams_are_empty_ones() -> None:
+    """Whoever starts the program without a stdin, a stdout or a stderr still gets a run."""
+    with ChatServer.in_thread(["1", "2", "3"]) as server:
+        command = f"'{sys.executable}' -m agentkit"
+        run = {"shell": True, "env": os.environ | environment(server), "capture_output": True, "check": False}
+        no_output = subprocess.run(f"{command} run Go >&- 2>&-", **run)
+        no_input = subprocess.run(f"{command} chat <&-", **run)
+        no_prompt = subprocess.run(f"{command} run - <&-", **run)
+        assert len(server.requests) == 1
+    assert [done.returncode for done in (no_output, no_input, no_prompt)] == [0, 0, 2]
+    assert b"the prompt is empty" in no_prompt.stderr

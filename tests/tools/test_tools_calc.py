@@ -7,11 +7,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from agentkit.tools.calc import calculate
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from agentkit import Context, Tool, ToolFailed
+from agentkit.tools.calc import calculate
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from agentkit.tools.clock import add_time, days_between, now
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentkit import Context, Tool, ToolFailed, load_tools
 from agentkit.errors import InvalidArguments
+from agentkit.tools.clock import add_time, days_between, now
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia"]
 

@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from agentkit.tools.files import Files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentkit import Context, Tool, ToolFailed, ToolRegistry, load_tools
+from agentkit.tools.files import Files
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="of Linux: /proc, and file names that are not text")
 SECRET = "the treasure is under the old oak"

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from agentkit.tools.text import compare_texts, count_text, find_text, replace_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentkit import ToolFailed
+from agentkit.tools.text import compare_texts, count_text, find_text, replace_text
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import itertools
 import math
 
 import pytest
-from agentkit.tools.units import convert
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentkit import Context, Tool, ToolFailed
+from agentkit.tools.units import convert
 
 KINDS = {
     "length": "metre km cm nanometre inch foot yard mile nautical_mile mil fathom furlong angstrom au light-year",
