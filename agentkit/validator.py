@@ -125,7 +125,8 @@ def _takes_none(annotation: Any) -> bool:
 
 def _for_json(annotation: Any) -> Any:
     """The annotation as pydantic is to read it: an iterable is a list, an Enum's member in a Literal is its value."""
-    kind, args = get_origin(annotation) or annotation, get_args(annotation)
+    kind: Any = get_origin(annotation) or annotation
+    args = get_args(annotation)
     if kind is Context:
         raise TypeError("Context[...] must be the whole annotation, not a part of it")
     if kind is type or kind is Hashable or (isinstance(kind, EnumMeta) and not len(kind)):

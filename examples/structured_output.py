@@ -8,7 +8,7 @@ It needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own. It prints:
     The model was asked 2 times.
 """
 
-import datetime
+import datetime as dt
 
 from pydantic import BaseModel, Field
 
@@ -19,8 +19,8 @@ class Event(BaseModel):
     """An entry for a calendar."""
 
     title: str
-    day: datetime.date
-    start: datetime.time
+    day: dt.date
+    start: dt.time
     guests: list[str] = Field(max_length=20)
 
 

@@ -31,6 +31,10 @@ from itertools import pairwise
 from pathlib import Path
 from types import CodeType, ModuleType
 
+import anyio
+
+from agentkit.testing import no_real_models
+
 _BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>[^\n]+?) -->\n+)?"
     r'^```(?P<language>\w*)(?: title="(?P<title>[^"\n]+)")?\n(?P<text>.*?)^```$',
@@ -86,12 +90,12 @@ def blocks(page: str) -> Iterator[Block]:
 
 def run_page(path: Path) -> list[str]:
     """Run a page; each thing that is not as the page says, in words."""
-    module = sys.modules["__main__"] = ModuleType("__main__")  # so that the page's classes and functions have a home
+    page = _Page(path)
     problems = []
-    with redirect_stdout(StringIO()):  # one for the page, since a block may hold on to it
+    with redirect_stdout(page.out):
         for block in blocks(path.read_text(encoding="utf-8")):
             if not block.not_run:
-                for shown, printed in _outcomes(block, path, module):
+                for shown, printed in page.outcomes(block):
                     if same(shown) != same(printed):
                         lines = unified_diff(same(shown).splitlines(), same(printed).splitlines(), "shown", "printed")
                         problems.append("\n".join([f"{path}:{block.line}:", *lines]))
@@ -105,47 +109,47 @@ def same(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
-def _outcomes(block: Block, path: Path, module: ModuleType) -> Iterator[tuple[str, str]]:
-    """What a block shows, and what it prints."""
-    if block.title:
-        Path(block.title).parent.mkdir(parents=True, exist_ok=True)
-        Path(block.title).write_text(block.text, encoding="utf-8")
-    elif block.language == "python":
-        yield block.shown, _printed(block, path, module)
-    elif block.language == "console":
-        yield block.text, _session(block.text)
-    elif block.language in _READERS:
-        _READERS[block.language](block.text)
-    elif block.language:
-        raise ValueError(f"{path}:{block.line}: nobody reads blocks of {block.language!r}")
+class _Page:
+    """A page that is being run: its names, and what it prints."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.out = StringIO()
+        """One for the page, since a block may hold on to it."""
+        self.module = sys.modules["__main__"] = ModuleType("__main__")  # where pickle and pydantic look for its classes
+
+    def outcomes(self, block: Block) -> Iterator[tuple[str, str]]:
+        """What a block shows, and what it prints."""
+        if block.title:
+            Path(block.title).parent.mkdir(parents=True, exist_ok=True)
+            Path(block.title).write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            yield block.shown, self._printed(block)
+        elif block.language == "console":
+            yield block.text, _session(block.text)
+        elif block.language in _READERS:
+            _READERS[block.language](block.text)
+        elif block.language:
+            raise ValueError(f"{self.path}:{block.line}: nobody reads blocks of {block.language!r}")
+
+    def _printed(self, block: Block) -> str:
+        source = "\n" * (block.line - 1) + block.text  # so that a traceback names the page's own lines
+        before = self.out.tell()
+        try:
+            self._run(compile(source, str(self.path), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT))
+        except Exception as error:
+            if not block.shown or not block.shown.strip().splitlines()[-1].startswith(_name(error)):
+                raise
+            self.out.write("".join(traceback.format_exception_only(error)))
+        return self.out.getvalue()[before:]
+
+    def _run(self, code: CodeType) -> None:
+        running = eval(code, vars(self.module))
+        if running is not None:  # there is an `await` in it
+            anyio.run(lambda: running)
 
 
 _READERS: Mapping[str, Callable[[str], object]] = {"json": json.loads, "toml": tomllib.loads}
-
-
-def _printed(block: Block, path: Path, module: ModuleType) -> str:
-    source = "\n" * (block.line - 1) + block.text  # so that a traceback names the page's own lines
-    before = _page_out().tell()
-    try:
-        _run(compile(source, str(path), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), module)
-    except Exception as error:
-        if not block.shown or not block.shown.strip().splitlines()[-1].startswith(_name(error)):
-            raise
-        _page_out().write("".join(traceback.format_exception_only(error)))
-    return _page_out().getvalue()[before:]
-
-
-def _page_out() -> StringIO:
-    assert isinstance(sys.stdout, StringIO)
-    return sys.stdout
-
-
-def _run(code: CodeType, module: ModuleType) -> None:
-    import anyio
-
-    running = eval(code, module.__dict__)
-    if running is not None:
-        anyio.run(lambda: running)
 
 
 def _name(error: Exception) -> str:
@@ -157,8 +161,8 @@ def _session(shown: str) -> str:
     commands = re.findall(r"^\$ (.*(?:\\\n.*)*)$", shown, re.MULTILINE)
     script = "".join(_EACH_COMMAND.format(command=command) for command in commands)
     done = subprocess.run(
-        ["bash"],
-        input=script,
+        ["bash", "-c", script],
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -170,8 +174,6 @@ def _session(shown: str) -> str:
 
 
 if __name__ == "__main__":
-    from agentkit.testing import no_real_models
-
     with no_real_models():
         faults = run_page(Path(sys.argv[1]))
     print("\n\n".join(faults))

@@ -90,11 +90,12 @@ NOT_RUN: Mapping[str, Sequence[str]] = {
 def answer(body: dict[str, Any]) -> ScriptedReply:
     """The model's next turn in a conversation."""
     messages = body["messages"]
-    asked = max(place for place, message in enumerate(messages) if message["role"] == "user")
-    turns = ANSWERS.get(messages[asked]["content"])
-    if turns is None:
-        return Reply(status=400, error=f"ANSWERS has nothing for {messages[asked]['content']!r}")
-    return turns[sum(message["role"] == "assistant" for message in messages[asked:])]
+    place = max(place for place, message in enumerate(messages) if message["role"] == "user")
+    asked = str(messages[place]["content"])
+    turns, said = ANSWERS.get(asked, ()), [message["role"] for message in messages[place:]].count("assistant")
+    return (
+        turns[said] if said < len(turns) else Reply(status=400, error=f"ANSWERS has no turn {said + 1} for {asked!r}")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +265,9 @@ def test_every_error_is_in_the_tree() -> None:
 def test_the_changelog_knows_this_version() -> None:
     """Who upgrades can read what has changed."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    assert re.search(rf"^## \[?{re.escape(version)}\]?", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.search(
+        rf"^## \[?{re.escape(version)}\]?", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
 
 
 def test_the_readme_begins_with_how_to_try_it() -> None:

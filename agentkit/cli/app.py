@@ -45,7 +45,7 @@ def run_command(options: RunOptions) -> int:
     The answer goes to stdout with its control characters written out, everything else to stderr; --json has it exact.
 
     \b
-    agentkit run --tools clock "What time is it in Tokyo?"
+    agentkit run --tools clock "What is the time in Europe/Berlin?"
     agentkit run agent.toml - --json < question.txt
     """
     from .run import run  # here and below on use: --help is to be there at once

@@ -22,7 +22,7 @@ from .sse import Event, EventSplitter
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-CONCURRENCY = 100
+CONCURRENCY = 200
 """Requests to one server at the same time; further ones wait."""
 LANE = 25
 """Requests that share one connection pool: a pool looks through all its connections for each of them."""
@@ -186,7 +186,7 @@ def _http_client() -> Any:
 @cache
 def _options() -> Any:
     """What each request has in common. Its headers do without those in which the SDK describes this machine."""
-    from openai import Omit
+    from openai import Omit, not_given
 
     told = (
         "lang",
@@ -200,7 +200,8 @@ def _options() -> Any:
         "read-timeout",
     )
     headers = {"Content-Type": "application/json", **{f"X-Stainless-{name}": Omit() for name in told}}
-    return {"headers": headers, "security": {"bearer_auth": True}}
+    defaults = dict.fromkeys(("max_retries", "timeout", "post_parser"), not_given)  # else each request copies them
+    return {"headers": headers, "security": {"bearer_auth": True}, "params": {}, **defaults}
 
 
 async def _read(response: Any, client: "AsyncOpenAI") -> AsyncGenerator[Event]:

@@ -19,7 +19,7 @@ CANNOT = (
 )
 
 CONFIDENT = 0.2
-"""Below, its calls are guesses: measured, most are wrong. Above, most are right, from 0.7 on nearly all."""
+"""Below, its calls are guesses: measured, most are wrong. Above, most are right."""
 
 Call = tuple[str, dict[str, Any]]
 """A tool's name, and the arguments."""
