@@ -76,7 +76,7 @@ CROWD = Scenario(
     rounds=5,
     agents=500,
     latency=50,
-    repetitions=3,
+    repetitions=5,
     contestants=EVERYONE,
 )
 

@@ -97,7 +97,8 @@ def run_page(path: Path) -> list[str]:
             if not block.not_run:
                 for shown, printed in page.outcomes(block):
                     if same(shown) != same(printed):
-                        lines = unified_diff(same(shown).splitlines(), same(printed).splitlines(), "shown", "printed")
+                        both = same(shown).splitlines(), same(printed).splitlines()
+                        lines = unified_diff(*both, "shown", "printed", lineterm="")
                         problems.append("\n".join([f"{path}:{block.line}:", *lines]))
     return problems
 

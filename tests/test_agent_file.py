@@ -47,7 +47,8 @@ service_tier = "flex"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "tools").mkdir()
-    (tmp_path / "tools" / "stock.py").write_text(STOCK, encoding="utf-8")
+    for name in ("stock.py", "other.py"):
+        (tmp_path / "tools" / name).write_text(STOCK, encoding="utf-8")
     return tmp_path
 
 
@@ -112,7 +113,7 @@ def test_the_model_of_the_file_comes_first(folder: Path) -> None:
         ('model = "chat:x"\n[settings.extra]\nday = 2026-01-01', "'settings.extra' holds a date, inf or nan"),
         ('model = "chat:x"\ntools = ["./tools/stick.py"]', "there is no tool file"),
         ('model = "chat:x"\ntools = ["./tools/stock.py:cost"]', "has no tool 'cost'; it has: units_left, price"),
-        ('model = "chat:x"\ntools = ["tools/stock.py", "tools/stock.py:price"]', "two tools are called 'price'"),
+        ('model = "chat:x"\ntools = ["tools/stock.py", "tools/other.py:price"]', "two tools are called 'price'"),
         ('model = "chat:x', "it cannot be read: "),
         ("a = " + "[" * 5000, "it cannot be read: "),
     ],

@@ -93,9 +93,9 @@ def answer(body: dict[str, Any]) -> ScriptedReply:
     place = max(place for place, message in enumerate(messages) if message["role"] == "user")
     asked = str(messages[place]["content"])
     turns, said = ANSWERS.get(asked, ()), [message["role"] for message in messages[place:]].count("assistant")
-    return (
-        turns[said] if said < len(turns) else Reply(status=400, error=f"ANSWERS has no turn {said + 1} for {asked!r}")
-    )
+    if said >= len(turns):
+        return Reply(status=400, error=f"ANSWERS has no turn {said + 1} for {asked!r}")
+    return turns[said]
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,8 @@ def run(*words: str | Path, env: Mapping[str, str], cwd: Path = ROOT, seconds: i
         timeout=seconds,
         check=False,
     )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    if done.returncode:
+        pytest.fail(f"{done.stdout}\n{done.stderr}", pytrace=False)
     return done.stdout
 
 
@@ -163,6 +164,69 @@ def test_the_demo_prints_what_the_readme_shows() -> None:
     printed = run("examples/demo.py", env=clean(), seconds=LOCAL_SECONDS)
     in_any_order = [sorted(same(text).splitlines()) for text in (demo.partition("\n")[2], printed)]
     assert in_any_order[0] == in_any_order[1]  # tools that run at the same time end in any order
+
+
+WRONG = """\
+```python
+print("one")
+```
+
+```text
+two
+```
+
+```python
+print("shown by nobody")
+```
+
+```python
+raise ValueError("this")
+```
+
+```text
+ValueError: that
+```
+
+```console
+$ false
+$ echo $?
+0
+```
+
+<!-- not run: it is wrong on purpose -->
+```python
+raise SystemExit
+```
+"""
+
+
+def test_a_page_that_shows_something_else_is_found_out(tmp_path: Path) -> None:
+    """Nothing on a page is there for show: what it does not print, and what it does not show, is reported."""
+    (tmp_path / "page.md").write_text(WRONG, encoding="utf-8")
+    with pytest.raises(pytest.fail.Exception) as caught:
+        run(ROOT / "tests" / "docs_runner.py", "page.md", env=clean(), cwd=tmp_path)
+    reported = re.findall(r"^(?:page.md:\d+:|[-+](?![-+]).*)$", str(caught.value), re.MULTILINE)
+    assert reported == [
+        *("page.md:2:", "-two", "+one"),
+        *("page.md:10:", "+shown by nobody"),
+        *("page.md:14:", "-ValueError: that", "+ValueError: this"),
+        *("page.md:22:", "-0", "+1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("```python\nprint(1)\n", "has no end"),
+        ("- in a list:\n  ```python\n  print(1)\n  ```\n", "is indented"),
+        ("```text\n1\n```\n", "no block prints this"),
+        ("```python\n1\n```\n\nThat was it.\n\n```text\n1\n```\n", "no block prints this"),
+    ],
+)
+def test_a_block_that_would_be_passed_over_is_refused(page: str, said: str) -> None:
+    """A slip in the Markdown does not take code out of the tests."""
+    with pytest.raises(ValueError, match=said):
+        list(blocks(page))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

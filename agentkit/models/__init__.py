@@ -7,8 +7,8 @@ from agentkit.errors import ConfigError
 from .base import ModelBackend
 
 _WIRES = {
-    "chat": ("agentkit.models.chat", "ChatBackend"),
-    "local": ("agentkit.models.local", "LocalBackend"),
+    "chat": ("agentkit.models.chat", "ChatBackend", ""),
+    "local": ("agentkit.models.local", "LocalBackend", "needle"),
 }
 
 
@@ -23,8 +23,8 @@ def resolve_model(model: str | ModelBackend) -> ModelBackend:
     wire, colon, name = model.partition(":")
     if wire not in _WIRES or not colon:
         raise ConfigError(f'model {model!r}: write "wire:model", with one of these wires: {", ".join(_WIRES)}')
-    if not name:
+    module, backend, usual = _WIRES[wire]
+    if not (name or usual):
         raise ConfigError(f"model {model!r}: the model's name is missing after the colon")
-    module, backend = _WIRES[wire]
-    made: ModelBackend = getattr(import_module(module), backend)(name)
+    made: ModelBackend = getattr(import_module(module), backend)(name or usual)
     return made
