@@ -129,7 +129,7 @@ def _for_json(annotation: Any) -> Any:
     args = get_args(annotation)
     if kind is Context:
         raise TypeError("Context[...] must be the whole annotation, not a part of it")
-    if kind is type or kind is Hashable or (isinstance(kind, EnumMeta) and not len(kind)):
+    if kind is type or kind is Hashable or _is_empty(kind):
         raise TypeError(f"{_NO_FORM} {formatannotation(kind)}")
     if kind is Iterable or kind is Collection:
         return GenericAlias(list, (_for_json(args[0]) if args else Any,))
@@ -143,6 +143,10 @@ def _for_json(annotation: Any) -> Any:
     if all(new is old for new, old in zip(inner, args, strict=True)):
         return annotation
     return functools.reduce(operator.or_, inner) if kind in (Union, UnionType) else kind[inner]
+
+
+def _is_empty(kind: Any) -> bool:
+    return isinstance(kind, EnumMeta) and not len(kind)
 
 
 def _is_secret(kind: Any) -> bool:

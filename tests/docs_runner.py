@@ -46,7 +46,7 @@ _VARIES = (
     (re.compile(r"\b(Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day\b"), "<weekday>"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "<id>"),
 )
-_COMMAND_SECONDS = 60
+_SESSION_SECONDS = 120
 _EACH_COMMAND = "{command}\nstatus=$?; printf '\\0'; (exit $status)\n"
 
 
@@ -167,7 +167,7 @@ def _session(shown: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=_COMMAND_SECONDS,
+        timeout=_SESSION_SECONDS,
         check=False,
     )
     printed = done.stdout.split("\0")

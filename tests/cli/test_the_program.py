@@ -199,3 +199,14 @@ def test_closed_streams_are_empty_ones() -> None:
         assert len(server.requests) == 1
     assert [done.returncode for done in (no_output, no_input, no_prompt)] == [0, 0, 2]
     assert b"the prompt is empty" in no_prompt.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--no-stream"]])
+def test_a_terminal_shows_the_answer_once(options: list[str]) -> None:
+    """Whether it came in pieces or whole, and with a line's end of its own."""
+    with (
+        ChatServer.in_thread(["Hello again."]) as server,
+        terminal("run", "Go", *options, environment=environment(server)) as person,
+    ):
+        assert person.end() == 0
+    assert person.seen.count("Hello again.") == person.seen.count("Hello again.\n") == 1

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import anyio
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from agentkit import Agent, ModelError, ToolFailed
+from agentkit import Agent, ModelError, ToolFailed, ToolFinished
 from agentkit.errors import ServerFailed
 from agentkit.telemetry.recorder import SpanNode, SpanRecorder
 from agentkit.testing import ScriptedModel, call
@@ -74,6 +75,29 @@ async def test_an_agent_inside_a_tool_is_inside_the_tools_span() -> None:
     [root] = recorder.tree()
     inside = ("execute_tool ask", [("invoke_agent inner", ["chat scripted"])])
     assert shape(root) == ("invoke_agent outer", ["chat scripted", inside, "chat scripted"])
+
+
+async def test_spans_stand_in_the_order_in_which_they_began() -> None:
+    """Of two tools that run at the same time, the one that was called first comes first, whichever ends first."""
+    recorder, short_has_ended = SpanRecorder(), anyio.Event()
+
+    async def long() -> str:
+        """Wait for the other one."""
+        await short_has_ended.wait()
+        return "done"
+
+    async def short() -> str:
+        """End at once."""
+        return "done"
+
+    model = ScriptedModel([[call("long"), call("short")], "ok"])
+    with anyio.fail_after(5):
+        async with Agent(model, tools=[long, short], telemetry=recorder.telemetry).stream("go") as run:
+            async for event in run:
+                if isinstance(event, ToolFinished) and event.call.name == "short":
+                    short_has_ended.set()
+    [root] = recorder.tree()
+    assert [span.name for span in root.children[1:3]] == ["execute_tool long", "execute_tool short"]
 
 
 @pytest.fixture

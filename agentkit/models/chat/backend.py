@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from agentkit.errors import ConnectionFailed, ModelTimeout
+from agentkit.errors import ConfigError, ConnectionFailed, ModelTimeout
 from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse, OnDelta
 from agentkit.models.http import CONCURRENCY, Server
 
@@ -37,6 +37,9 @@ class ChatBackend:
         api_key: The key; OPENAI_API_KEY if not given.
         client: An `openai.AsyncOpenAI` or `AsyncAzureOpenAI` of your own, instead of the two above.
         concurrency: Requests to this server at the same time, over all agents of an event loop; further ones wait.
+
+    Raises:
+        ConfigError: the model has no name.
     """
 
     def __init__(
@@ -48,6 +51,8 @@ class ChatBackend:
         client: "AsyncOpenAI | None" = None,
         concurrency: int = CONCURRENCY,
     ) -> None:
+        if not model:
+            raise ConfigError('the model\'s name is missing: write "chat:NAME", or ChatBackend("NAME")')
         self.model = model
         self.server = Server(base_url=base_url, api_key=api_key, client=client, concurrency=concurrency)
 
