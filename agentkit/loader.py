@@ -68,7 +68,12 @@ def _entry_points() -> "EntryPoints":
 
 def _from_entry_point(name: str) -> ModuleType:
     for point in _entry_points().select(name=name):
-        module = point.load()
+        try:
+            module = point.load()
+        except Exception as error:
+            raise ConfigError(
+                f"the tools {name!r} ({point.value}) fail on import: {type(error).__name__}: {error}"
+            ) from error
         if inspect.ismodule(module):
             return module
         raise ConfigError(f"the entry point {name!r} ({point.value}) is not a module")
@@ -76,8 +81,8 @@ def _from_entry_point(name: str) -> ModuleType:
     near = get_close_matches(name, known, n=1)
     raise ConfigError(
         f"there are no tools called {name!r}"
-        + (f"; did you mean {near[0]!r}?" if near else "")
-        + f" Installed: {', '.join(known) or 'none'}; a path to a .py file works too"
+        + (f"; did you mean {near[0]!r}?" if near else ".")
+        + f" Installed are: {', '.join(known) or 'none'}; a path to a .py file works too"
     )
 
 

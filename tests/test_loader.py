@@ -68,7 +68,7 @@ def test_installed_tools_are_found_by_name() -> None:
     [
         ("clok", "did you mean 'clock'"),
         ("./nothing.py", "no tool file"),
-        ("nonsense-name", "Installed: "),
+        ("nonsense-name", "Installed are: "),
     ],
 )
 def test_what_is_not_there_is_named_with_what_is(source: str, says: str) -> None:

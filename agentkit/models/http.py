@@ -5,12 +5,14 @@ history on every call, are not used (`benchmarks/` shows what that saves).
 """
 
 import importlib.util
+import os
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
 
 import anyio
 from anyio.lowlevel import RunVar, current_token
@@ -29,6 +31,7 @@ LANE = 25
 CLOSE_SECONDS = 2.0
 DRAIN_SECONDS = 0.5
 
+_OPENAI = "https://api.openai.com/v1"
 _LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
 _doors: RunVar["dict[Server, Door]"] = RunVar("agentkit_http_doors")
 _loopback_only = False
@@ -62,23 +65,46 @@ class Server:
             doors[self] = Door(self)
         return doors[self]
 
+    def url(self) -> SplitResult:
+        """Where requests go.
+
+        Raises:
+            ConfigError: it is not a URL.
+        """
+        told = str(self.client.base_url) if self.client else self.base_url or os.environ.get("OPENAI_BASE_URL")
+        url = urlsplit(told or _OPENAI)
+        try:
+            fine = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        except ValueError:  # the port is not one
+            fine = False
+        if not fine:
+            shown = re.sub(r"//.*@", "//***@", url.geturl())
+            raise ConfigError(
+                f"the base URL {shown!r} is not one: write http://HOST:PORT/v1, in base_url= or OPENAI_BASE_URL"
+            )
+        return url
+
     def connect(self) -> "AsyncOpenAI":
         """A client for this server.
 
         Raises:
-            ConfigError: there is no API key.
+            ConfigError: there is no API key, or it is none, or the base URL is not one.
         """
         if self.client is not None:
             return self.client
         import openai  # on first use: it costs many times what `import agentkit` does
 
+        self.url()
         try:
-            return openai.AsyncOpenAI(base_url=self.base_url, api_key=self.api_key, http_client=_http_client())
+            client = openai.AsyncOpenAI(base_url=self.base_url, api_key=self.api_key, http_client=_http_client())
         except openai.OpenAIError:
             raise ConfigError(
                 "there is no API key: set OPENAI_API_KEY or pass api_key= (any text, for a server that needs none); "
                 'the model "local:needle" needs neither key nor server'
             ) from None
+        if not client.api_key.isascii():
+            raise ConfigError("the API key has characters that no key has; copy it once more")
+        return client
 
 
 @dataclass(slots=True)

@@ -79,6 +79,25 @@ async def test_without_a_key_the_error_says_what_to_do(monkeypatch: pytest.Monke
         await Agent("chat:m").run("Hi")
 
 
+@pytest.mark.parametrize(
+    "url", ["not a url", "localhost:8000/v1", "http://h:99999/v1", "http://:80", "http://u:pw@h:x/v1"]
+)
+async def test_a_base_url_that_is_none_is_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to write, and without a password in it."""
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with pytest.raises(ConfigError, match=r"the base URL .* is not one: write http://HOST:PORT/v1") as caught:
+        await Agent("chat:m").run("Hi")
+    assert "pw" not in str(caught.value)
+
+
+async def test_a_key_that_is_none_is_refused_without_being_shown() -> None:
+    """A key with a typographic dash came from a word processor."""
+    with pytest.raises(ConfigError, match="copy it once more") as caught:
+        await Agent(ChatBackend("m", base_url="http://127.0.0.1:9/v1", api_key="sk\u2013abcdef")).run("Hi")
+    assert "abcdef" not in str(caught.value)
+
+
 @pytest.mark.parametrize("deployment", [None, "m"])
 async def test_an_azure_client_is_accepted(deployment: str | None) -> None:
     """The deployment is in the path, the key in Azure's own header."""

@@ -1,9 +1,7 @@
 """Asks a server that speaks Chat Completions."""
 
-import os
 from functools import cached_property
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from agentkit.errors import ConfigError, ConnectionFailed, ModelTimeout
 from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse, OnDelta
@@ -15,7 +13,6 @@ from .encode import encode
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-_OPENAI = "https://api.openai.com/v1"
 _PROVIDERS = {
     "openai.com": "openai",
     "azure.com": "azure.ai.openai",
@@ -57,16 +54,16 @@ class ChatBackend:
         self.server = Server(base_url=base_url, api_key=api_key, client=client, concurrency=concurrency)
 
     def __repr__(self) -> str:
-        return f"ChatBackend({self.model!r}, base_url={self._base_url!r})"
+        return f"ChatBackend({self.model!r}, {self.server!r})"
 
     @cached_property
     def info(self) -> ModelInfo:
         """Who will answer."""
-        url = urlsplit(self._base_url)
+        url = self.server.url()
         host = url.hostname or ""
         provider = next((name for domain, name in _PROVIDERS.items() if f".{host}".endswith(f".{domain}")), "openai")
         port = url.port or (80 if url.scheme == "http" else 443)
-        return ModelInfo(provider=provider, model=self.model, address=host or None, port=port if host else None)
+        return ModelInfo(provider=provider, model=self.model, address=host, port=port)
 
     async def generate(self, request: ModelRequest, on_delta: OnDelta | None = None) -> ModelResponse:
         """Ask for one answer; see `ModelBackend`."""
@@ -83,12 +80,6 @@ class ChatBackend:
             except (ConnectionFailed, ModelTimeout) as error:
                 decoder.broke_off(error)
         return decoder.response()
-
-    @property
-    def _base_url(self) -> str:
-        if self.server.client is not None:
-            return str(self.server.client.base_url)
-        return self.server.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
 
     @property
     def _path(self) -> str:
