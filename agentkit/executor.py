@@ -88,9 +88,7 @@ class Executor:
                     await self._run(call, runner, denial)
             except anyio.get_cancelled_exc_class():
                 raise
-            except (
-                BaseException
-            ) as error:  # kept, not raised: a task group would wrap it, and asyncio's loop would stop
+            except BaseException as error:  # kept: a task group would wrap it, and it would stop asyncio's loop
                 fatal.append(error)
                 group.cancel_scope.cancel()
 

@@ -1,6 +1,5 @@
 """Tools by the name of where they are: a file's path, or a name that an installed package offers."""
 
-import hashlib
 import importlib.util
 import inspect
 import sys
@@ -90,8 +89,10 @@ def _from_path(path: Path) -> ModuleType:
     path = path.resolve()
     if not path.is_file():
         raise ConfigError(f"there is no tool file {str(path)!r}")
+    from hashlib import sha256  # on first use: it costs a good part of `import agentkit`
+
     # The path's hash keeps two files of one name apart, and both out of the way of installed modules.
-    name = f"agentkit_tools_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"agentkit_tools_{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

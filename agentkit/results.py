@@ -1,7 +1,5 @@
 """What a tool returned -> the text that the model reads."""
 
-import pydantic_core
-
 from .errors import ToolFailed
 from .messages import clean
 
@@ -19,8 +17,10 @@ def to_text(value: object, *, limit: int) -> str:
 
 
 def _json(value: object) -> str:
+    from pydantic_core import to_json  # on first use: it costs a good part of `import agentkit`
+
     try:
-        return pydantic_core.to_json(value, fallback=_fallback, bytes_mode="base64", inf_nan_mode="null").decode()
+        return to_json(value, fallback=_fallback, bytes_mode="base64", inf_nan_mode="null").decode()
     except UnicodeEncodeError:
         raise ToolFailed("the result holds text that is not valid Unicode; the tool should clean it") from None
     except (ValueError, RecursionError) as error:

@@ -54,7 +54,7 @@ class ChatBackend:
         self.server = Server(base_url=base_url, api_key=api_key, client=client, concurrency=concurrency)
 
     def __repr__(self) -> str:
-        return f"ChatBackend({self.model!r}, {self.server!r})"
+        return f"ChatBackend({self.model!r}, base_url={self.server.base_url!r})"
 
     @cached_property
     def info(self) -> ModelInfo:
