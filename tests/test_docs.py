@@ -236,7 +236,7 @@ def test_what_is_not_run_is_known(page: Path) -> None:
     assert reasons == NOT_RUN.get(named(page), [])
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=named)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"], ids=named)
 def test_links_lead_somewhere(page: Path) -> None:
     """A link to a file, or to a heading of a page, is not broken."""
     text = page.read_text(encoding="utf-8")

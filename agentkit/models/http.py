@@ -7,7 +7,7 @@ history on every call, are not used (`benchmarks/` shows what that saves).
 import importlib.util
 import os
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 import anyio
 from anyio.lowlevel import RunVar, current_token
 
-from agentkit.errors import ConfigError, ModelError
+from agentkit.errors import ConfigError
 
 from .sse import Event, EventSplitter
 
@@ -146,13 +146,14 @@ class Door:
         """
         async with self._limit, self._lane() as client:
             response = await self._send(client, path, body, timeout, stream=True)
+            chunks = response.aiter_bytes()
+            patience = 0.0
             try:
-                async with aclosing(_read(response, client)) as events:
+                async with aclosing(_events(chunks, client)) as events:
                     yield events
-                    with anyio.move_on_after(DRAIN_SECONDS), suppress(ModelError):
-                        async for _ in events:
-                            pass
+                    patience = DRAIN_SECONDS
             finally:
+                await _leave(chunks, patience)
                 with anyio.move_on_after(CLOSE_SECONDS, shield=True):
                     await response.aclose()
 
@@ -230,11 +231,24 @@ def _options() -> Any:
     return {"headers": headers, "security": {"bearer_auth": True}, "params": {}, **defaults}
 
 
-async def _read(response: Any, client: "AsyncOpenAI") -> AsyncGenerator[Event]:
+async def _events(chunks: AsyncIterator[bytes], client: "AsyncOpenAI") -> AsyncGenerator[Event]:
     from .http_errors import mapped
 
     splitter = EventSplitter()
     with mapped(client):
-        async for chunk in response.aiter_bytes():
+        async for chunk in chunks:
             for event in splitter.feed(chunk):
                 yield event
+
+
+async def _leave(chunks: AsyncIterator[bytes], patience: float) -> None:
+    """Read on for so many seconds, and then break off in the middle of a wait.
+
+    httpx2 reads through generators inside generators and closes only the outermost: an exception that comes out of the
+    innermost one ends them all.
+    """
+    with anyio.CancelScope(shield=True, deadline=anyio.current_time() + patience) as scope, suppress(Exception):
+        if not patience:
+            scope.cancel()
+        async for _ in chunks:
+            pass

@@ -1,0 +1,99 @@
+"""Long sweeps: every place where a run can be cancelled or a stream cut. `make sweep` runs them whole."""
+
+import anyio
+import pytest
+
+from agentkit import Agent, ModelError, Session, tool
+from agentkit.messages import unanswered
+from agentkit.models.chat import ChatBackend
+from agentkit.testing import ChatServer, Reply, call
+
+pytestmark = [pytest.mark.anyio, pytest.mark.sweep]
+
+
+@tool
+async def step(n: int) -> int:
+    """Take a step."""
+    await anyio.lowlevel.checkpoint()
+    return n
+
+
+def answer(body: dict[str, object]) -> object:
+    """Two rounds of tool calls, then a text."""
+    messages = body["messages"]
+    assert isinstance(messages, list)
+    rounds = sum(message["role"] == "assistant" for message in messages)
+    if rounds < 2:
+        return [call("step", n=rounds), call("step", n=rounds + 10)]
+    return "done"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_run_over_http_can_be_cancelled_at_every_checkpoint(streamed: bool) -> None:
+    """For N = 1, 2, 3 ... until a run ends before the cancellation: the stored history is one the server takes.
+
+    The server is strict: the run that goes on with the session would be refused if a call were left without a result.
+    """
+    async with ChatServer(answer) as server:  # type: ignore[arg-type]
+        agent = Agent(ChatBackend("m", base_url=server.base_url, api_key="k"), tools=[step])
+        whole, n = False, 0
+        while not whole:
+            n += 1
+            session = Session(f"s{n}")
+            whole = await _cancelled_after(n, agent, session, streamed=streamed)
+            stored = (await session.store.load(session.id)).messages
+            assert unanswered(stored) == (), n
+            if n % 10 == 0 or whole:
+                result = await agent.run("Go on.", session=session)
+                assert result.output == "done"
+        assert n > 20
+
+
+async def _cancelled_after(n: int, agent: Agent, session: Session, *, streamed: bool) -> bool:
+    """Cancel a run after N checkpoints; whether it had ended by then."""
+    ended = False
+
+    async def run() -> None:
+        nonlocal ended
+        if streamed:
+            async with agent.stream("Go.", session=session) as stream:
+                await stream.finish()
+        else:
+            await agent.run("Go.", session=session)
+        ended = True
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(run)
+            for _ in range(n):
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+    return ended
+
+
+@pytest.mark.parametrize("fault", ["close", "reset", "end"])
+async def test_a_stream_can_be_cut_at_every_byte(fault: str) -> None:
+    """Whole or an error of ours, and a tool never runs on half of a call."""
+    ran: list[int] = []
+
+    @tool
+    def order(count: int) -> str:
+        """Order some."""
+        ran.append(count)
+        return "ordered"
+
+    cut, whole = 0, 0
+    while whole < 3:
+        reply = Reply(message=[call("order", count=1234567)], drip=1, fault=fault, fault_after=cut)  # type: ignore[arg-type]
+        async with ChatServer([reply, "ok"]) as server:
+            agent = Agent(ChatBackend("m", base_url=server.base_url, api_key="k"), tools=[order])
+            try:
+                async with agent.stream("Hi") as run:
+                    await run.finish()
+                whole += 1
+            except ModelError:
+                pass
+        cut += 1
+        assert cut < 5000
+    assert ran == [1234567] * whole
+    assert cut > 200
