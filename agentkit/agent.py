@@ -14,11 +14,11 @@ from .events import Emit, Out, RunResult, to_no_one
 from .executor import Executor
 from .limits import Budget, Limits
 from .loop import Run
-from .messages import Message, Part, UserMessage, clean
+from .messages import ImagePart, Message, Part, TextPart, UserMessage, clean
 from .models import resolve_model
 from .models.base import ModelBackend, ModelRequest, ModelSettings
 from .registry import ToolRegistry
-from .sessions import Session, Stored
+from .sessions import Session
 from .steps import Inline, Steps
 from .stream import RunStream, watch
 from .telemetry import Telemetry
@@ -27,7 +27,7 @@ from .tool import Tool
 if TYPE_CHECKING:
     from .output import OutputType
 
-Prompt: TypeAlias = str | Sequence[Part] | UserMessage | None
+Prompt: TypeAlias = str | Sequence[Part | str] | UserMessage | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Agent(Generic[Out]):
             SessionError: the conversation could not be loaded or stored.
             ConfigError: something is set up wrongly.
         """
-        run = await self._start(to_no_one, deps=deps, session=session, history=history, steps=steps)
+        run = self._start(to_no_one, deps=deps, session=session, history=history, steps=steps)
         return await run.run(_message(prompt))
 
     def run_sync(
@@ -113,12 +113,13 @@ class Agent(Generic[Out]):
         """Run while watching; see `run` for the arguments and for what the iteration raises.
 
         `async with agent.stream("...") as run:` and inside `async for event in run:`; then `run.result`. Leaving the
-        block early cancels the run.
+        block early cancels the run. Where the block stands in an async generator of your own, let its caller close
+        that with `contextlib.aclosing`: a generator that is merely dropped leaves its blocks in another task.
         """
         start = partial(self._start, deps=deps, session=session, history=history, steps=steps)
         return watch(start, _message(prompt))
 
-    async def _start(
+    def _start(
         self,
         emit: Emit,
         *,
@@ -129,7 +130,6 @@ class Agent(Generic[Out]):
     ) -> Run[Out]:
         if session is not None and history:
             raise ConfigError("give either session= or history=: the session has a history of its own")
-        stored = await session.store.load(session.id) if session else Stored(messages=tuple(history))
         run_id, steps, budget = uuid.uuid4().hex, steps or Inline(), Budget(limits=self.limits)
         return Run(
             id=run_id,
@@ -137,10 +137,8 @@ class Agent(Generic[Out]):
             model=self._backend,
             request=self._request,
             output=self._output,
-            messages=list(stored.messages),
+            messages=list(history),
             session=session,
-            revision=stored.revision,
-            stored=len(stored.messages),
             budget=budget,
             executor=Executor(
                 tools=self.registry,
@@ -171,7 +169,7 @@ class Agent(Generic[Out]):
     def _request(self) -> ModelRequest:
         return ModelRequest(
             messages=(),
-            instructions=self.instructions,
+            instructions=clean(self.instructions),
             tools=self.registry,
             output=self._output.format,
             settings=self.settings,
@@ -179,11 +177,29 @@ class Agent(Generic[Out]):
 
 
 def _message(prompt: Prompt) -> UserMessage | None:
-    if prompt is None or isinstance(prompt, UserMessage):
-        return prompt
-    if isinstance(prompt, str):
-        return UserMessage(content=clean(prompt))
-    return UserMessage(content=tuple(prompt))
+    match prompt:
+        case None:
+            return None
+        case str():
+            return UserMessage(content=clean(prompt))
+        case UserMessage(content=str() as text):
+            return UserMessage(content=clean(text))
+        case UserMessage(content=parts):
+            return UserMessage(content=tuple(_part(part) for part in parts))
+        case list() | tuple():
+            return UserMessage(content=tuple(_part(part) for part in prompt))
+    raise ConfigError(f"the prompt is {prompt!r:.100}; it can be text, a list of parts, a UserMessage, or None")
+
+
+def _part(part: Part | str) -> Part:
+    match part:
+        case str():
+            return TextPart(text=clean(part))
+        case TextPart(text=text):
+            return TextPart(text=clean(text))
+        case ImagePart():
+            return part
+    raise ConfigError(f"a part of the prompt is {part!r:.100}; it can be text, a TextPart or an ImagePart")
 
 
 def _in_event_loop() -> bool:

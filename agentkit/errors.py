@@ -35,8 +35,17 @@ Errors leave a run bare, never inside an ExceptionGroup.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from .messages import Message, Usage
+from .messages import Message, Usage, clean
+
+
+def said(error: BaseException) -> str:
+    """An error's own words; none if it has none, or if its `__str__` raises."""
+    try:
+        return clean(str(error))
+    except Exception:
+        return ""
 
 
 class AgentError(Exception):
@@ -149,6 +158,9 @@ class Refused(ModelError):
         super().__init__(f"the model refused: {text}")
         self.text = text
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.text,), self.__dict__
+
 
 class Truncated(ModelError):
     """The answer was cut off at the token limit, and what is there cannot be used."""
@@ -165,6 +177,9 @@ class LimitExceeded(AgentError):
         super().__init__(f"the run reached its limit of {limit:g} {which}; raise it with Limits({which}=...)")
         self.which = which
         self.limit = limit
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.which, self.limit), self.__dict__
 
 
 class RunTimeout(LimitExceeded, TimeoutError):

@@ -1,6 +1,8 @@
 """What a run may spend (`Limits`), and what it has spent (`Budget`)."""
 
 from dataclasses import dataclass, fields
+from types import NoneType
+from typing import get_args
 
 from .errors import ConfigError, LimitExceeded
 from .messages import Usage
@@ -8,7 +10,7 @@ from .messages import Usage
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What one run may spend. `None` means no limit of this kind."""
+    """What one run may spend. `None`, where it is allowed, means no limit of this kind."""
 
     iterations: int = 10
     """Model calls. A limit of N makes exactly N; the tool calls of the N-th answer are not run."""
@@ -24,16 +26,21 @@ class Limits:
     """Tool calls of one iteration that run at the same time."""
     calls_per_iteration: int = 128
     """Tool calls of one answer that are run; the rest are refused, and the model is told."""
-    argument_bytes: int = 1_000_000
-    """Size of one call's arguments."""
+    argument_chars: int = 1_000_000
+    """Length of one call's arguments, as JSON."""
     result_chars: int = 100_000
     """Length of one result as the model reads it; longer ones are cut in the middle."""
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            value = getattr(self, f.name)
-            if value is not None and not (isinstance(value, int | float) and value > 0):
-                raise ConfigError(f"Limits({f.name}={value!r}): must be a number above 0, or None for no limit")
+            value, kinds = getattr(self, f.name), get_args(f.type) or (f.type,)
+            numbers = (int, float) if float in kinds else int
+            if value is None and NoneType in kinds:
+                continue
+            if isinstance(value, bool) or not isinstance(value, numbers) or not value > 0:
+                whole = "" if float in kinds else "whole "
+                none = ", or None for no limit" if NoneType in kinds else ""
+                raise ConfigError(f"Limits({f.name}={value!r}): must be a {whole}number above 0{none}")
 
 
 @dataclass(kw_only=True, slots=True)

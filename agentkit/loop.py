@@ -1,24 +1,27 @@
 """The loop: ask the model, run the tools it asks for, tell it the results, until it answers or a limit is hit."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic
 
 import anyio
 
-from .errors import AgentError, OutputError, RunTimeout, SessionError
+from .errors import AgentError, ConfigError, OutputError, RunTimeout, SessionError, said
 from .events import Emit, ModelAnswered, Out, RunFinished, RunResult, to_no_one
 from .executor import Executor
 from .limits import Budget
 from .messages import AssistantMessage, Message, ToolResult, UserMessage, unanswered
 from .models.base import ModelBackend, ModelRequest, ModelResponse
-from .sessions import Session
+from .sessions import Session, Stored
 from .steps import Steps
 from .telemetry import Telemetry
 
 if TYPE_CHECKING:
     from .output import OutputType
 
-_STORE_SECONDS = 2.0
+_STORE_SECONDS = 30.0
+_STORE_SECONDS_WHEN_CANCELLED = 2.0
 _CHARS_PER_TOKEN = 4  # a rough figure, for providers that do not say what they used
 
 
@@ -34,15 +37,15 @@ class Run(Generic[Out]):
     output: "OutputType[Out]"
     messages: list[Message]
     session: Session | None
-    revision: int
-    """The session's revision that this run has seen last."""
-    stored: int
-    """How many of the messages the session has."""
     budget: Budget
     executor: Executor
     steps: Steps
     telemetry: Telemetry
     emit: Emit
+    revision: int = 0
+    """The session's revision that this run has seen last."""
+    stored: int = 0
+    """How many of the messages the session has."""
     finish_reason: str = ""
     trace_id: str | None = None
 
@@ -71,6 +74,7 @@ class Run(Generic[Out]):
 
         A history that ends in unanswered tool calls is a paused run; they are answered first.
         """
+        await self._load()
         await self._act()
         if prompt is not None:
             self.messages.append(prompt)
@@ -103,6 +107,8 @@ class Run(Generic[Out]):
         on_delta = None if self.emit is to_no_one else self.emit
         with self.telemetry.chat(self.model.info, request, self._conversation, stream=on_delta is not None) as span:
             response = await self.model.generate(request, on_delta)
+            if not isinstance(response, ModelResponse):
+                raise ConfigError(f"{self.model!r} gave {response!r:.100}; a backend's generate gives a ModelResponse")
             span.answered(response)
         return response
 
@@ -115,14 +121,21 @@ class Run(Generic[Out]):
         self.messages += await self.executor.execute(calls)
         await self._store()
 
+    async def _load(self) -> None:
+        """What the session has."""
+        if self.session is not None:
+            session, step = self.session, self.steps.reserve("load", Stored)
+            with _session_errors():
+                known = await step(lambda: session.store.load(session.id))
+            self.messages, self.revision, self.stored = list(known.messages), known.revision, len(known.messages)
+
     async def _store(self) -> None:
         """Write what the session does not have yet: a step is stored whole or not at all."""
-        if self.session is None:
-            return
-        session, fresh = self.session, self.messages[self.stored :]
-        step = self.steps.reserve("session", int)
-        self.revision = await step(lambda: session.store.append(session.id, fresh, revision=self.revision))
-        self.stored += len(fresh)
+        if self.session is not None:
+            session, step, fresh = self.session, self.steps.reserve("session", int), self.messages[self.stored :]
+            with _session_errors():
+                self.revision = await step(lambda: session.store.append(session.id, fresh, revision=self.revision))
+            self.stored += len(fresh)
 
     async def _close(self, error: BaseException) -> None:
         """Leave a history that a provider accepts and that says what happened, whatever ended the run."""
@@ -131,11 +144,14 @@ class Run(Generic[Out]):
             error.run_id, error.history, error.usage = self.id, tuple(self.messages), self.budget.usage
         if isinstance(error, SessionError) or self.stored == len(self.messages):
             return
-        with anyio.move_on_after(_STORE_SECONDS, shield=True):
+        seconds = _STORE_SECONDS if isinstance(error, Exception) else _STORE_SECONDS_WHEN_CANCELLED
+        with anyio.move_on_after(seconds, shield=True) as scope:
             try:
                 await self._store()
             except Exception as failure:
-                error.add_note(f"the session could not be stored: {type(failure).__name__}: {failure}")
+                error.add_note(f"the session could not be stored: {said(failure)}")
+        if scope.cancelled_caught:
+            error.add_note(f"the session could not be stored within {seconds:g} seconds")
 
     def _result(self, output: Out) -> RunResult[Out]:
         return RunResult(
@@ -157,6 +173,17 @@ class Run(Generic[Out]):
         """Tokens of a model call whose provider does not say."""
         said = [response.message, *self.messages]
         return sum(_length(message) for message in said) // _CHARS_PER_TOKEN
+
+
+@contextmanager
+def _session_errors() -> Generator[None]:
+    """A store's own exceptions, a full disk's for example, are a SessionError to the caller."""
+    try:
+        yield
+    except AgentError:
+        raise
+    except Exception as error:
+        raise SessionError(f"the store failed with {type(error).__name__}: {said(error)}") from error
 
 
 def _length(message: Message) -> int:

@@ -61,13 +61,13 @@ class ToolRegistry:
         return done
 
     def _unknown(self, name: str) -> str:
+        name = name[:64]
         if not self._tools:
-            return f"There is no tool {name[:64]!r}: no tools are available. Answer without one."
-        close = difflib.get_close_matches(name.lower(), {n.lower(): n for n in self._tools}, n=3)
-        by_lower = {n.lower(): n for n in self._tools}
-        if close:
-            return f"There is no tool {name[:64]!r}. Did you mean: {[by_lower[n] for n in close]}?"
-        return f"There is no tool {name[:64]!r}. There are: {self.names}."
+            return f"There is no tool {name!r}: no tools are available. Answer without one."
+        lower = {known.lower(): known for known in self._tools}
+        if close := difflib.get_close_matches(name.lower(), lower, n=3):
+            return f"There is no tool {name!r}. Did you mean: {[lower[each] for each in close]}?"
+        return f"There is no tool {name!r}. There are: {self.names}."
 
 
 def _origin(tool: Tool) -> str:

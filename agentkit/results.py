@@ -13,7 +13,7 @@ def to_text(value: object, *, limit: int) -> str:
     Raises:
         ToolFailed: the value has no JSON form; the message names its type.
     """
-    return shorten(clean(value if isinstance(value, str) else _json(value)), limit)
+    return shorten(clean(str.__str__(value) if isinstance(value, str) else _json(value)), limit)
 
 
 def _json(value: object) -> str:

@@ -1,6 +1,6 @@
 """A run that somebody watches: its events one by one, then its result."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Generic
 
@@ -9,6 +9,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from .errors import ConfigError
 from .events import Emit, Event, Out, RunResult
+from .executor import is_cancelled
 from .loop import Run
 from .messages import UserMessage
 
@@ -34,6 +35,8 @@ class RunStream(Generic[Out]):
             if self._error is not None:
                 raise self._error from None
             raise StopAsyncIteration from None
+        except anyio.ClosedResourceError:
+            raise ConfigError("the run was left, and with it cancelled: read its events inside the block") from None
 
     @property
     def result(self) -> RunResult[Out]:
@@ -56,22 +59,20 @@ class RunStream(Generic[Out]):
         with send:
             try:
                 self._result = await run.run(prompt)
-            except anyio.get_cancelled_exc_class():
-                raise
-            except BaseException as error:  # kept for the watcher: a task group would wrap it
-                self._error = error
+            except BaseException as error:
+                if is_cancelled(error):  # the watcher has left
+                    raise
+                self._error = error  # for the watcher: a task group would wrap it
 
 
 @asynccontextmanager
-async def watch(
-    start: Callable[[Emit], Awaitable[Run[Out]]], prompt: UserMessage | None
-) -> AsyncGenerator[RunStream[Out]]:
+async def watch(start: Callable[[Emit], Run[Out]], prompt: UserMessage | None) -> AsyncGenerator[RunStream[Out]]:
     """Run beside the watcher's block; leaving the block cancels the run and waits until it has ended."""
     send, receive = anyio.create_memory_object_stream[Event]()
     stream: RunStream[Out] = RunStream(receive)
     left_with: BaseException | None = None
     with send, receive:
-        run = await start(send.send)
+        run = start(send.send)
         async with anyio.create_task_group() as group:
             group.start_soon(stream._drive, run, prompt, send)
             try:

@@ -106,7 +106,7 @@ def test_the_model_of_the_file_comes_first(folder: Path) -> None:
         ('model = "chat:x"\nlimits = 3', "'limits' must be a table, not 3"),
         ('model = "chat:x"\n[limits]\niterations = "3"', "'limits.iterations' must be a whole number, not '3'"),
         ('model = "chat:x"\n[limits]\niterations = true', "'limits.iterations' must be a whole number, not True"),
-        ('model = "chat:x"\n[limits]\niterations = 0', "Limits(iterations=0): must be a number above 0"),
+        ('model = "chat:x"\n[limits]\niterations = 0', "Limits(iterations=0): must be a whole number above 0"),
         ('model = "chat:x"\n[settings]\ntemperature = [1]', "'settings.temperature' must be a number, not [1]"),
         ('model = "chat:x"\n[settings]\nparallel_tool_calls = 1', "'settings.parallel_tool_calls' must be true or"),
         ('model = "chat:x"\n[settings]\ntop_p = nan', "'settings.top_p' holds a date, inf or nan"),

@@ -1,14 +1,27 @@
 """Tool calls -> tool results."""
 
+import asyncio
 import contextvars
 import threading
 from typing import Annotated, Any
 
 import anyio
 import pytest
+import sniffio
 from pydantic import Field
 
-from agentkit import Agent, Context, Limits, ToolFailed, ToolResult, tool
+from agentkit import (
+    Agent,
+    AssistantMessage,
+    Context,
+    Limits,
+    Telemetry,
+    ToolCall,
+    ToolFailed,
+    ToolResult,
+    tool,
+)
+from agentkit.telemetry.recorder import SpanRecorder
 from agentkit.testing import ScriptedModel, call
 
 pytestmark = pytest.mark.anyio
@@ -251,7 +264,7 @@ async def test_arguments_that_are_too_long_are_refused() -> None:
     @tool
     def note(text: str) -> None: ...
 
-    [result] = await told(note, calls=[call("note", text="x" * 200)], limits=Limits(argument_bytes=100))
+    [result] = await told(note, calls=[call("note", text="x" * 200)], limits=Limits(argument_chars=100))
     assert result.is_error
     assert "longer than 100" in result.content
 
@@ -288,3 +301,82 @@ async def test_an_answer_with_too_many_calls_runs_the_first_ones() -> None:
     results = await told(f, calls=[call("f") for _ in range(5)], limits=Limits(calls_per_iteration=2))
     assert [r.is_error for r in results] == [False, False, True, True, True]
     assert "at most 2" in results[4].content
+
+
+@pytest.mark.parametrize("beside", [[], [call("good")]])
+async def test_a_tool_that_cancels_itself_has_failed_and_nobody_else(beside: list[Any]) -> None:
+    """Awaiting a cancelled task raises a cancellation that nobody asked for: that call's error, and the run goes on."""
+    if sniffio.current_async_library() != "asyncio":
+        pytest.skip("only asyncio lets a task be cancelled from within")
+
+    async def bad() -> None:
+        task = asyncio.ensure_future(asyncio.Event().wait())
+        task.cancel()
+        await task
+
+    async def good() -> str:
+        await anyio.wait_all_tasks_blocked()
+        return "good"
+
+    with anyio.fail_after(5):
+        results = await told(bad, good, calls=[call("bad"), *beside])
+    assert [(r.is_error, r.content) for r in results] == [(True, "CancelledError"), (False, "good")][: len(results)]
+
+
+async def test_a_sync_tools_timeout_does_not_claim_that_it_was_stopped() -> None:
+    """A thread cannot be stopped, so it may still take effect; the model is told so."""
+    release = threading.Event()
+
+    @tool(timeout=0.01)
+    def send() -> None:
+        release.wait(30)
+
+    try:
+        [result] = await told(send, calls=[call("send")])
+    finally:
+        release.set()
+    assert result.content == "send took longer than 0.01 seconds and was given up; it may still take effect"
+
+
+async def test_calls_with_one_id_get_each_its_own_result() -> None:
+    """A backend of somebody's own may number its calls badly; results are never mixed up."""
+
+    @tool
+    def double(n: int) -> int:
+        return 2 * n
+
+    twins = tuple(ToolCall(id="a", name="double", arguments=f'{{"n": {n}}}') for n in (1, 2))
+    result = await Agent(ScriptedModel([AssistantMessage(tool_calls=twins), "ok"]), tools=[double]).run("?")
+    assert [m.content for m in result.messages if isinstance(m, ToolResult)] == ["2", "4"]
+
+
+async def test_a_tools_own_words_are_not_cut_short() -> None:
+    """`ToolFailed` is written for the model; only `Limits.result_chars` cuts it, and says so."""
+    words = "row\n" * 400 + "END: use id 7"
+
+    def fail() -> None:
+        raise ToolFailed(words)
+
+    def crash() -> None:
+        raise ValueError(words)
+
+    results = await told(fail, crash, calls=[call("fail"), call("crash")])
+    assert results[0].content == words
+    assert results[1].content.endswith("END: use id 7")
+    assert "characters omitted" in results[1].content
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+async def test_an_error_without_words_is_the_same_with_and_without_telemetry(recorded: bool) -> None:
+    """Telemetry never changes a run."""
+
+    class Mute(ToolFailed):
+        def __str__(self) -> str:
+            raise ValueError("no words")
+
+    def fail() -> None:
+        raise Mute
+
+    telemetry = SpanRecorder().telemetry if recorded else Telemetry()
+    result = await Agent(ScriptedModel([[call("fail")], "ok"]), tools=[fail], telemetry=telemetry).run("?")
+    assert [m.content for m in result.messages if isinstance(m, ToolResult)] == ["the tool failed"]

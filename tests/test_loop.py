@@ -1,5 +1,6 @@
 """The straight line: prompt, tools, answer."""
 
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -12,17 +13,19 @@ from agentkit import (
     AssistantMessage,
     ConfigError,
     Context,
+    ImagePart,
     LimitExceeded,
     Limits,
     ModelResponse,
     Session,
+    TextPart,
     ToolCall,
     ToolResult,
     Usage,
     UserMessage,
     tool,
 )
-from agentkit.errors import RequestRejected, RunTimeout
+from agentkit.errors import Refused, RequestRejected, RunTimeout
 from agentkit.messages import unanswered
 from agentkit.testing import ScriptedModel, call
 
@@ -271,7 +274,19 @@ def test_run_sync_runs_to_the_end() -> None:
     assert Agent(ScriptedModel(["hello"])).run_sync("?").output == "hello"
 
 
-@pytest.mark.parametrize("bad", [{"iterations": 0}, {"tokens": -1}, {"seconds": "1"}, {"tool_calls": False}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"iterations": 0},
+        {"iterations": None},
+        {"tokens": -1},
+        {"seconds": "1"},
+        {"seconds": float("nan")},
+        {"tool_calls": False},
+        {"tool_concurrency": 1.5},
+        {"result_chars": None},
+    ],
+)
 def test_a_limit_that_is_none_is_refused_by_name(bad: dict[str, Any]) -> None:
     """Bad limits are refused when they are written, not when they bite."""
     with pytest.raises(ConfigError, match=next(iter(bad))):
@@ -291,3 +306,47 @@ def test_calls_of_one_name_in_a_script_get_ids_of_their_own() -> None:
     response = anyio.run(model.generate, __import__("agentkit").ModelRequest(messages=()))
     assert [c.id for c in response.message.tool_calls] == ["call_f", "call_f_2"]
     assert response.message.tool_calls[1] == ToolCall(id="call_f_2", name="f", arguments='{"n":2}')
+
+
+@pytest.mark.parametrize(
+    ("prompt", "content"),
+    [
+        ("a\ud800", "a\ufffd"),
+        (["look", ImagePart(url="data:,")], (TextPart(text="look"), ImagePart(url="data:,"))),
+        ([TextPart(text="a\ud800")], (TextPart(text="a\ufffd"),)),
+        (UserMessage(content="a\x00"), "a\u2400"),
+    ],
+)
+async def test_a_prompt_is_text_or_parts_and_clean(prompt: Any, content: Any) -> None:
+    """What no provider takes does not get into the history."""
+    result = await Agent(ScriptedModel(["x"]), instructions="b\ud800").run(prompt)
+    assert result.messages[0] == UserMessage(content=content)
+
+
+@pytest.mark.parametrize("prompt", [b"x", 3, [3], {"a": 1}, [b"x"]])
+async def test_a_prompt_that_is_none_is_named(prompt: Any) -> None:
+    """With what it can be."""
+    with pytest.raises(ConfigError, match="it can be text"):
+        await Agent(ScriptedModel(["x"])).run(prompt)
+
+
+@pytest.mark.parametrize("nonsense", [None, "text", AssistantMessage(text="x")])
+async def test_a_backend_that_answers_nonsense_is_named(nonsense: Any) -> None:
+    """The natural slip: a message instead of a response."""
+
+    class Mine:
+        info = ScriptedModel([]).info
+
+        async def generate(self, request: Any, on_delta: Any = None) -> Any:
+            return nonsense
+
+    with pytest.raises(ConfigError, match="gives a ModelResponse"):
+        await Agent(Mine()).run("?")
+
+
+@pytest.mark.parametrize("error", [LimitExceeded("iterations", 3), RunTimeout("seconds", 1.5), Refused("no")])
+def test_errors_survive_pickling(error: Any) -> None:
+    """They cross process pools and task queues."""
+    error.run_id = "r"
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.__dict__) == (type(error), str(error), error.__dict__)

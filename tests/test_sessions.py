@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+import anyio
 import pytest
 
-from agentkit import Agent, ConfigError, MemoryStore, Message, Session, SessionError, UserMessage, tool
-from agentkit.errors import RequestRejected, SessionConflict
+from agentkit import Agent, ConfigError, Limits, MemoryStore, Message, Session, SessionError, UserMessage, tool
+from agentkit.errors import RequestRejected, RunTimeout, SessionConflict
 from agentkit.sessions import Stored
 from agentkit.testing import ScriptedModel, call
 
@@ -95,7 +96,31 @@ async def test_when_storing_fails_too_the_first_error_is_raised_and_says_so() ->
 
     with pytest.raises(RequestRejected) as caught:
         await Agent(ScriptedModel([RequestRejected("no")])).run("?", session=Session("a", Broken()))
-    assert caught.value.__notes__ == ["the session could not be stored: OSError: gone"]
+    assert caught.value.__notes__ == ["the session could not be stored: the store failed with OSError: gone"]
+
+
+async def test_a_stores_own_exception_is_a_session_error() -> None:
+    """Whoever catches SessionError has caught them all; the cause is kept."""
+
+    class Broken(MemoryStore):
+        async def load(self, session_id: str) -> Stored:
+            raise OSError("gone")
+
+    with pytest.raises(SessionError, match="OSError: gone") as caught:
+        await Agent(ScriptedModel(["x"])).run("?", session=Session("a", Broken()))
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+async def test_a_store_that_hangs_is_bounded_by_the_runs_time() -> None:
+    """`Limits.seconds` covers loading too."""
+
+    class Hanging(MemoryStore):
+        async def load(self, session_id: str) -> Stored:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    with anyio.fail_after(5), pytest.raises(RunTimeout):
+        await Agent(ScriptedModel(["x"]), limits=Limits(seconds=0.01)).run("?", session=Session("a", Hanging()))
 
 
 async def test_a_session_and_a_history_are_refused_together() -> None:

@@ -135,3 +135,40 @@ async def test_a_block_that_reads_nothing_ends() -> None:
     with anyio.fail_after(5):
         async with Agent(ScriptedModel(["x"])).stream("go"):
             pass
+
+
+@pytest.mark.parametrize("kind", [ToolStarted, ToolFinished])
+async def test_a_stream_left_early_stores_what_is_true(kind: type) -> None:
+    """What had a result keeps it; what never began is not said to have been interrupted."""
+    ran: list[int] = []
+
+    @tool
+    async def note(n: int) -> int:
+        ran.append(n)
+        return n
+
+    session = Session("a")
+    model = ScriptedModel([[call("note", n=n) for n in range(4)]])
+    async with Agent(model, tools=[note]).stream("go", session=session) as run:
+        async for event in run:
+            if isinstance(event, kind):
+                await anyio.wait_all_tasks_blocked()
+                break
+    results = [m for m in (await session.store.load("a")).messages if m.role == "tool"]
+    assert sorted(ran) == [n for n, result in enumerate(results) if result.content == str(n)]
+    assert all("not run" in r.content for n, r in enumerate(results) if n not in ran)
+
+
+async def test_reading_on_after_the_block_says_what_is_wrong() -> None:
+    """Not a stranger's exception without words."""
+    async with Agent(ScriptedModel(["hello there"])).stream("go") as run:
+        pass
+    with pytest.raises(ConfigError, match="inside the block"):
+        await run.finish()
+
+
+async def test_a_stream_that_cannot_begin_raises_bare() -> None:
+    """A model string that is none, for example."""
+    with pytest.raises(ConfigError, match="wire:model"):
+        async with Agent("nonsense").stream("go"):
+            pass

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from opentelemetry import context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, format_trace_id, set_span_in_context
 
-from agentkit.errors import AgentError
+from agentkit.errors import AgentError, said
 from agentkit.messages import ToolCall, Usage
 from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse
 
@@ -113,7 +113,7 @@ class ToolSpan:
     def __init__(self, span: Span) -> None:
         self._span = span
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         """Note an error that is told to the model: the run goes on, but this call has failed."""
         if self._span.is_recording():
             _failed(self._span, error)
@@ -140,7 +140,7 @@ def _failed(span: Span, error: BaseException) -> None:
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     span.set_attribute(s.ERROR_TYPE, name)
-    span.set_status(Status(StatusCode.ERROR, str(error)[:200] if isinstance(error, AgentError) else None))
+    span.set_status(Status(StatusCode.ERROR, said(error)[:200] if isinstance(error, AgentError) else None))
 
 
 def _request_attributes(request: ModelRequest, conversation: str | None) -> Attributes:
