@@ -7,22 +7,24 @@ history on every call, are not used (`benchmarks/` shows what that saves).
 import importlib.util
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import anyio
 from anyio.lowlevel import RunVar, current_token
 
-from agentkit.errors import ConfigError
+from agentkit.errors import ConfigError, ModelError
 
 from .sse import Event, EventSplitter
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
+
+T = TypeVar("T")
 
 CONCURRENCY = 200
 """Requests to one server at the same time; further ones wait."""
@@ -34,6 +36,8 @@ DRAIN_SECONDS = 0.5
 _OPENAI = "https://api.openai.com/v1"
 _LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
 _doors: RunVar["dict[Server, Door]"] = RunVar("agentkit_http_doors")
+_UNPRINTABLE = re.compile("[\x00-\x20\x7f\ud800-\udfff]")
+_NO_URL = "is not one: write http://HOST:PORT/v1, in base_url= or OPENAI_BASE_URL"
 _loopback_only = False
 
 
@@ -44,11 +48,17 @@ def loopback_only(on: bool) -> bool:
     return before
 
 
+def masked(url: str) -> str:
+    """A URL without what may be secret in it: user, password, query and fragment."""
+    told = re.sub(r"(?is)^([a-z0-9+.-]*://)?(.*[?#].*@.*|.*@)", r"\1***@", url)
+    return re.sub(r"(?s)([?#]).*", r"\1***", told)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Server:
     """Where a model is served. What is not given, the SDK takes from OPENAI_BASE_URL and OPENAI_API_KEY."""
 
-    base_url: str | None = None
+    base_url: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
     client: "AsyncOpenAI | None" = field(default=None, repr=False)
     """A client of the caller's own, Azure's for example; it belongs to one event loop, and the caller closes it."""
@@ -69,19 +79,17 @@ class Server:
         """Where requests go.
 
         Raises:
-            ConfigError: it is not a URL.
+            ConfigError: it is not a URL, or it has what a base URL cannot have.
         """
-        told = str(self.client.base_url) if self.client else self.base_url or os.environ.get("OPENAI_BASE_URL")
-        url = urlsplit(told or _OPENAI)
-        try:
-            fine = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-        except ValueError:  # the port is not one
-            fine = False
-        if not fine:
-            shown = re.sub(r"//.*@", "//***@", url.geturl())
-            raise ConfigError(
-                f"the base URL {shown!r} is not one: write http://HOST:PORT/v1, in base_url= or OPENAI_BASE_URL"
-            )
+        own = str(self.client.base_url) if self.client else None
+        told = own or self.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
+        if not _is_url(told):
+            raise _unusable(told, _NO_URL)
+        url = urlsplit(told)
+        if not own and "@" in url.netloc:
+            raise _unusable(told, "has a user or a password in it: use api_key=, or a client= of your own")
+        if not own and (url.query or url.fragment):
+            raise _unusable(told, "has a query or a fragment: leave it out, or use a client= of your own")
         return url
 
     def connect(self) -> "AsyncOpenAI":
@@ -92,19 +100,35 @@ class Server:
         """
         if self.client is not None:
             return self.client
-        import openai  # on first use: it costs many times what `import agentkit` does
+        import httpx2  # on first use: they cost many times what `import agentkit` does
+        import openai
 
-        self.url()
+        url = self.url().geturl()
         try:
-            client = openai.AsyncOpenAI(base_url=self.base_url, api_key=self.api_key, http_client=_http_client())
+            client = openai.AsyncOpenAI(base_url=url, api_key=self.api_key, http_client=_http_client())
+        except httpx2.InvalidURL:
+            raise _unusable(url, _NO_URL) from None
         except openai.OpenAIError:
             raise ConfigError(
                 "there is no API key: set OPENAI_API_KEY or pass api_key= (any text, for a server that needs none); "
                 'the model "local:needle" needs neither key nor server'
             ) from None
-        if not client.api_key.isascii():
+        if not (client.api_key.isascii() and client.api_key.isprintable()):
             raise ConfigError("the API key has characters that no key has; copy it once more")
         return client
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        host = (url.hostname or "").encode("idna")
+        return url.scheme in ("http", "https") and bool(host) and url.port != 0 and not _UNPRINTABLE.search(text)
+    except ValueError:  # brackets, a port or a name that is none
+        return False
+
+
+def _unusable(url: str, why: str) -> ConfigError:
+    return ConfigError(f"the base URL {masked(url)!r} {why}")
 
 
 @dataclass(slots=True)
@@ -122,15 +146,19 @@ class Door:
         self._lanes: list[_Lane] = []
         self._closer = self._close_when_the_loop_ends()
 
-    async def post(self, path: str, body: bytes, *, timeout: float | None = None) -> bytes:
-        """Post JSON and return the body of the answer.
+    async def post(self, path: str, body: bytes, read: Callable[[bytes], T], *, timeout: float | None = None) -> T:
+        """Post JSON, and read the body of the answer.
 
         Raises:
-            ModelError: the request failed; which one says how.
+            ModelError: the request failed, or `read` raised it; which one says how, and no key stands in it.
         """
         async with self._limit, self._lane() as client:
-            content: bytes = (await self._send(client, path, body, timeout, stream=False)).content
-        return content
+            response = await self._send(client, path, body, timeout, stream=False)
+            try:
+                return read(response.content)
+            except ModelError as error:
+                _strike(error, client, response)
+                raise
 
     @asynccontextmanager
     async def events(
@@ -142,7 +170,8 @@ class Door:
         connection can be used again.
 
         Raises:
-            ModelError: the request failed, or the connection broke in the middle.
+            ModelError: the request failed, the connection broke in the middle, or the block raised it; no key stands
+                in it.
         """
         async with self._limit, self._lane() as client:
             response = await self._send(client, path, body, timeout, stream=True)
@@ -152,6 +181,9 @@ class Door:
                 async with aclosing(_events(chunks, client)) as events:
                     yield events
                     patience = DRAIN_SECONDS
+            except ModelError as error:
+                _strike(error, client, response)
+                raise
             finally:
                 await _leave(chunks, patience)
                 with anyio.move_on_after(CLOSE_SECONDS, shield=True):
@@ -239,6 +271,12 @@ async def _events(chunks: AsyncIterator[bytes], client: "AsyncOpenAI") -> AsyncG
         async for chunk in chunks:
             for event in splitter.feed(chunk):
                 yield event
+
+
+def _strike(error: ModelError, client: "AsyncOpenAI", response: Any) -> None:
+    from .http_errors import strike
+
+    strike(error, client, response.request)
 
 
 async def _leave(chunks: AsyncIterator[bytes], patience: float) -> None:

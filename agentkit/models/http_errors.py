@@ -2,9 +2,11 @@
 
 import re
 import sys
-from collections.abc import Generator, Mapping
+from base64 import b64encode
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import openai
@@ -12,7 +14,6 @@ import openai
 from agentkit.errors import (
     AuthFailed,
     BadResponse,
-    ConfigError,
     ConnectionFailed,
     ContextTooLong,
     ModelError,
@@ -26,25 +27,29 @@ from agentkit.errors import (
 _TOO_LONG = re.compile(
     r"context[ _](length|window)|maximum (context|prompt)|too many tokens|prompt is too long", re.IGNORECASE
 )
+_SECRET = re.compile("auth|key|token|secret", re.IGNORECASE)
 _OUT_OF_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 
 
 @contextmanager
 def mapped(client: openai.AsyncOpenAI) -> Generator[None]:
-    """Turn the client's exceptions into `ModelError`s; its key is struck out of what the server says."""
-    secret, host = client.api_key, client.base_url.host
+    """Turn the client's exceptions into `ModelError`s. They have no cause: it would show an echoed key."""
     try:
         yield
-    except openai.APIStatusError as error:
-        raise _of_status(error, secret) from error
-    except openai.APIConnectionError as error:
-        raise _of_connection(error.__cause__ or error, host, secret) from error
-    except _transport("RequestError") as error:
-        raise _of_connection(error, host, secret) from error
-    except openai.OpenAIError as error:
-        raise AuthFailed(_said(error, secret)) from error
-    except _transport("InvalidURL") as error:
-        raise ConfigError(f"the base URL is not one: {_said(error, secret)}") from error
+    except (openai.OpenAIError, *_transport("RequestError")) as error:
+        told = _of(error, client.base_url.host)
+        strike(told, client, error.request if isinstance(error, openai.APIError) else None)
+        raise told from None
+
+
+def _of(error: BaseException, host: str) -> ModelError:
+    if isinstance(error, openai.APIStatusError):
+        return _of_status(error)
+    if isinstance(error, openai.APIConnectionError):
+        return _of_connection(error.__cause__ or error, host)
+    if isinstance(error, openai.OpenAIError):
+        return AuthFailed(_said(error))
+    return _of_connection(error, host)
 
 
 def _transport(name: str) -> Any:
@@ -53,15 +58,15 @@ def _transport(name: str) -> Any:
     return (getattr(httpx2, name), getattr(older, name)) if older else (getattr(httpx2, name),)
 
 
-def _of_connection(cause: BaseException, host: str, secret: str) -> ModelError:
+def _of_connection(cause: BaseException, host: str) -> ModelError:
     if isinstance(cause, _transport("TimeoutException")) and not isinstance(cause, _transport("ConnectTimeout")):
         return ModelTimeout(f"{host!r} did not answer in time; try again, or raise ModelSettings(timeout=...)")
-    return ConnectionFailed(f"no connection to {host!r}, or it broke: {_said(cause, secret)}")
+    return ConnectionFailed(f"no connection to {host!r}, or it broke: {_said(cause)}")
 
 
-def _of_status(error: openai.APIStatusError, secret: str) -> ModelError:
+def _of_status(error: openai.APIStatusError) -> ModelError:
     told = error.body if isinstance(error.body, Mapping) else {}
-    message = redact(str(told.get("message") or error.message)[:2000], secret)
+    message = str(told.get("message") or error.message)[:2000]
     return of_code(
         error.status_code,
         str(told.get("code") or told.get("type") or ""),
@@ -94,13 +99,47 @@ def bad_response(why: str, body: bytes) -> BadResponse:
     return BadResponse(f"the server's answer cannot be understood: {why}; it starts {start[:200]!r}", body=start)
 
 
-def redact(text: str, secret: str) -> str:
-    """The text with the secret struck out: servers echo keys in their error messages."""
-    return text.replace(secret, "***") if len(secret) > 3 else text
+def strike(error: ModelError, client: openai.AsyncOpenAI, request: Any) -> None:
+    """Strike the secrets of a request out of an error and what caused it: servers echo keys in their answers."""
+    secrets = _secrets(client, request)
+    link: BaseException | None = error
+    while isinstance(link, ModelError):
+        link.args = tuple(_redacted(arg, secrets) if isinstance(arg, str) else arg for arg in link.args)
+        for name, value in vars(link).items():
+            if isinstance(value, str):
+                setattr(link, name, _redacted(value, secrets))
+        link = link.__cause__
 
 
-def _said(error: BaseException, secret: str) -> str:
-    return redact(str(error) or type(error).__name__, secret)
+def _secrets(client: openai.AsyncOpenAI, request: Any) -> list[str]:
+    """The client's key, and what the request was sent with: a key may be fetched anew for each request."""
+    told = [client.api_key, client.base_url.password]
+    if request is not None:
+        pairs = [*request.headers.items(), *request.url.params.multi_items()]
+        told += [value.rpartition(" ")[2] for name, value in pairs if _SECRET.search(name)]
+    forms = {form for key in told if len(key) > 3 for form in (key, quote(key, safe=""), _base64(key))}
+    return sorted(forms, key=len, reverse=True)
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode().rstrip("=")
+
+
+def _redacted(text: str, secrets: Iterable[str]) -> str:
+    """The text without the secrets, nor the first part of one where it was cut, from eight characters on."""
+    for secret in secrets:
+        before, *parts = text.replace(secret, "***").split(secret[:8])
+        text = before + "".join("***" + part[_shared(part, secret[8:]) :] for part in parts)
+    return text
+
+
+def _shared(a: str, b: str) -> int:
+    """How many characters two texts have in common at their beginning."""
+    return next((n for n, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), min(len(a), len(b)))
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -2,7 +2,11 @@
 
 import json
 import logging
+import traceback
+from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import anyio
 import openai
@@ -24,6 +28,7 @@ from agentkit.errors import (
 )
 from agentkit.models import resolve_model
 from agentkit.models.chat import ChatBackend
+from agentkit.telemetry.recorder import SpanRecorder
 from agentkit.testing import ChatServer, Reply, call, no_real_models
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +85,21 @@ async def test_without_a_key_the_error_says_what_to_do(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    "url", ["not a url", "localhost:8000/v1", "http://h:99999/v1", "http://:80", "http://u:pw@h:x/v1"]
+    "url",
+    [
+        "not a url",
+        "localhost:8000/v1",
+        "http://h:99999/v1",
+        "http://:80",
+        "http://u:pw@h:x/v1",
+        "u:pw@h/v1",
+        "http://[::1/v1",
+        "http://[::g]/v1",
+        "http://127.0.0.1:1\n/v1",
+        "http://h..h/v1",
+        "http://\u2603.com/v1",
+        "http://" + "h" * 99 + "/v1?key=pw",
+    ],
 )
 async def test_a_base_url_that_is_none_is_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to write, and without a password in it."""
@@ -91,10 +110,46 @@ async def test_a_base_url_that_is_none_is_named(url: str, monkeypatch: pytest.Mo
     assert "pw" not in str(caught.value)
 
 
-async def test_a_key_that_is_none_is_refused_without_being_shown() -> None:
-    """A key with a typographic dash came from a word processor."""
+@pytest.mark.parametrize(
+    ("end", "what"),
+    [("?key=pw", "a query"), ("#pw", "a query or a fragment"), (None, r"a user or a password .* use api_key=")],
+)
+async def test_a_base_url_with_more_in_it_than_can_be_sent_is_refused(end: str | None, what: str) -> None:
+    """Rather than sent without it, or to another address; what may be secret in it is not shown."""
+    async with ChatServer(["x"]) as server:
+        url = server.base_url + end if end else server.base_url.replace("//", "//u:pw@")
+        with pytest.raises(ConfigError, match=what) as caught:
+            await Agent(ChatBackend("m", base_url=url, api_key=KEY)).run("Hi")
+    assert "pw" not in str(caught.value)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "url", [f"https://u:{KEY}@h/v1?key={KEY}", f"u:{KEY}@h", f"https://h/v1#{KEY}", f"h?u=a@b&k={KEY}"]
+)
+def test_no_secret_of_a_base_url_is_shown(url: str) -> None:
+    """Wherever an agent is printed."""
+    model = ChatBackend("m", base_url=url)
+    assert KEY not in f"{Agent(model)!r} {model.server!r}"
+    assert "***" in repr(model)
+
+
+async def test_an_empty_base_url_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a variable is set to nothing: the environment counts, and then OpenAI."""
+    monkeypatch.setenv("OPENAI_BASE_URL", "")
+    assert ChatBackend("m", base_url="").info.address == "api.openai.com"
+    with no_real_models(), pytest.raises(ConfigError, match=r"api\.openai\.com.*forbidden"):
+        await Agent(ChatBackend("m", base_url="", api_key="another")).run("Hi")
+    async with ChatServer(["Hello."]) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        assert (await Agent(ChatBackend("m", base_url="", api_key=KEY)).run("Hi")).output == "Hello."
+
+
+@pytest.mark.parametrize("key", ["sk\u2013abcdef", "sk-abcdef\n"])
+async def test_a_key_that_is_none_is_refused_without_being_shown(key: str) -> None:
+    """A key with a typographic dash came from a word processor, one with a line's end from a file."""
     with pytest.raises(ConfigError, match="copy it once more") as caught:
-        await Agent(ChatBackend("m", base_url="http://127.0.0.1:9/v1", api_key="sk\u2013abcdef")).run("Hi")
+        await Agent(ChatBackend("m", base_url="http://127.0.0.1:9/v1", api_key=key)).run("Hi")
     assert "abcdef" not in str(caught.value)
 
 
@@ -171,6 +226,81 @@ async def test_every_failure_is_one_of_our_errors(
     assert len(server.requests) == 1
     if isinstance(caught.value, RateLimited) and kind is RateLimited:
         assert caught.value.retry_after == 7
+
+
+SECRET = "sk-canary/0123+456789"
+
+
+async def fetched() -> str:
+    return SECRET
+
+
+def sdk(server: ChatServer, **more: Any) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=server.base_url, max_retries=0, **more)
+
+
+def azure(server: ChatServer, **more: Any) -> AsyncOpenAI:
+    return AsyncAzureOpenAI(azure_endpoint=server.url, api_version="2024-10-21", max_retries=0, **more)
+
+
+CLIENTS: dict[str, Callable[[ChatServer], AsyncOpenAI | None]] = {
+    "none": lambda _: None,
+    "key fetched": lambda server: sdk(server, api_key=fetched),
+    "key in a header": lambda server: sdk(server, api_key="-", default_headers={"X-Api-Key": SECRET}),
+    "key in the query": lambda server: sdk(server, api_key="-", default_query={"key": SECRET}),
+    "azure": lambda server: azure(server, api_key=SECRET),
+    "azure token fetched": lambda server: azure(server, azure_ad_token_provider=fetched),
+}
+ECHOES: dict[str, Reply] = {
+    "401": Reply(status=401, error=f"Incorrect API key: {SECRET}"),
+    "cut": Reply(status=400, error=f"{'x' * 1985} {SECRET}"),
+    "cut by the server": Reply(status=401, error=f"no such key: {SECRET[:-4]}..."),
+    "url": Reply(status=401, error=f"/v1?key={quote(SECRET, safe='')}"),
+    "base64": Reply(status=401, error=f"Basic {b64encode(SECRET.encode()).decode()}"),
+    "page": Reply(status=404, body=f"<p>{SECRET}".encode(), headers={"content-type": "text/html"}),
+    "200 error": Reply(body=json.dumps({"error": {"message": f"bad key {SECRET}"}}).encode()),
+    "200 page": Reply(body=f"<p>{SECRET}".encode()),
+    "200 page, cut": Reply(body=b"x" * 185 + SECRET.encode()),
+    "refusal": Reply(body=json.dumps({"choices": [{"message": {"refusal": SECRET}}]}).encode()),
+    "stream that ends": Reply(message=f"{SECRET} one two three", fault="end", fault_after=5),
+    "stream that breaks": Reply(message=f"{SECRET} one two three", fault="close", fault_after=5),
+}
+
+
+@pytest.mark.parametrize(
+    ("echo", "streamed"), [(echo, how) for echo in ECHOES for how in (False, True) if how or "stream" not in echo]
+)
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_key_that_a_server_echoes_is_in_no_error(client: str, echo: str, streamed: bool) -> None:
+    """Nor half of it, nor in the error's fields, its traceback or a span; wherever the key came from."""
+    recorder = SpanRecorder()
+    async with ChatServer([ECHOES[echo]] * 3, strict=False) as server:
+        own = CLIENTS[client](server)
+        model = (
+            ChatBackend("m", base_url=server.base_url, api_key=SECRET) if own is None else ChatBackend("m", client=own)
+        )
+        agent = Agent(model, telemetry=recorder.telemetry)
+        try:
+            with pytest.raises(ModelError) as caught:
+                if streamed:
+                    async with agent.stream("Hi") as run:
+                        await run.finish()
+                else:
+                    await agent.run("Hi")
+        finally:
+            if own is not None:
+                await own.close()
+    shown = [*traceback.format_exception(caught.value), repr(vars(caught.value)), repr(recorder.tree())]
+    for form in (SECRET, quote(SECRET, safe=""), b64encode(SECRET.encode()).decode()):
+        assert form[:8] not in "".join(shown)
+
+
+async def test_what_a_connection_failed_of_is_in_the_message() -> None:
+    """Although the error has no cause: that one's text is not ours, and may show a key."""
+    async with AsyncOpenAI(base_url="http://127.0.0.1:9/v1", api_key=KEY, max_retries=0) as client:
+        with pytest.raises(ConnectionFailed, match=r"attempts|refused") as caught:
+            await Agent(ChatBackend("m", client=client)).run("Hi")
+    assert caught.value.__cause__ is None
 
 
 async def test_no_server_is_a_connection_failure() -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from agentkit.errors import ConfigError, ConnectionFailed, ModelTimeout
 from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse, OnDelta
-from agentkit.models.http import CONCURRENCY, Server
+from agentkit.models.http import CONCURRENCY, Server, masked
 
 from .decode import StreamDecoder, decode
 from .encode import encode
@@ -34,6 +34,8 @@ class ChatBackend:
         api_key: The key; OPENAI_API_KEY if not given.
         client: An `openai.AsyncOpenAI` or `AsyncAzureOpenAI` of your own, instead of the two above.
         concurrency: Requests to this server at the same time, over all agents of an event loop; further ones wait.
+            A stream holds its place until its block is left: at a concurrency of 1, a watcher that runs another agent
+            on the same server in between waits for ever.
 
     Raises:
         ConfigError: the model has no name.
@@ -54,7 +56,8 @@ class ChatBackend:
         self.server = Server(base_url=base_url, api_key=api_key, client=client, concurrency=concurrency)
 
     def __repr__(self) -> str:
-        return f"ChatBackend({self.model!r}, base_url={self.server.base_url!r})"
+        url = self.server.base_url
+        return f"ChatBackend({self.model!r}, base_url={url and masked(url)!r})"
 
     @cached_property
     def info(self) -> ModelInfo:
@@ -70,7 +73,7 @@ class ChatBackend:
         body = encode(request, self.model, stream=on_delta is not None)
         door, timeout = self.server.door(), request.settings.timeout
         if on_delta is None:
-            return decode(await door.post(self._path, body, timeout=timeout), request)
+            return await door.post(self._path, body, lambda answer: decode(answer, request), timeout=timeout)
         decoder = StreamDecoder(request)
         async with door.events(self._path, body, timeout=timeout) as events:
             try:
@@ -79,7 +82,7 @@ class ChatBackend:
                         await on_delta(delta)
             except (ConnectionFailed, ModelTimeout) as error:
                 decoder.broke_off(error)
-        return decoder.response()
+            return decoder.response()
 
     @property
     def _path(self) -> str:

@@ -4,8 +4,8 @@ Lenient in what it does not need, strict in what it does: an answer is understoo
 Source: https://platform.openai.com/docs/api-reference/chat/object and .../chat/streaming
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -30,7 +30,7 @@ def decode(body: bytes, request: ModelRequest) -> ModelResponse:
     answer = _Answer()
     answer.read_head(data)
     answer.read_piece(message)
-    answer.finish_reason = choice.get("finish_reason") or ""
+    answer.finish_reason = _str(choice.get("finish_reason"))
     return answer.response(request)
 
 
@@ -59,7 +59,7 @@ class StreamDecoder:
         choice = _first(data.get("choices"))
         if choice is None:
             return []
-        self._answer.finish_reason = choice.get("finish_reason") or self._answer.finish_reason
+        self._answer.finish_reason = _str(choice.get("finish_reason")) or self._answer.finish_reason
         delta = choice.get("delta")
         return self._answer.read_piece(delta) if isinstance(delta, dict) else []
 
@@ -95,6 +95,28 @@ class _Call:
     name: str = ""
     arguments: list[str] = field(default_factory=list)
 
+    def ends_at(self, id: str, name: str, arguments: str, *, numbered: bool) -> bool:
+        """Whether a piece in this call's place begins another call.
+
+        It does if it has another id. Where there are no ids, it does if it has a name after arguments that are whole,
+        or, on servers that do not number the calls either, another name.
+        """
+        if id and self.id:
+            return id != self.id
+        if not name or not self.name:
+            return False
+        if name != self.name and not numbered:
+            return True
+        return bool(name != self.name or arguments) and _is_object("".join(self.arguments))
+
+    def add(self, id: str, name: str, arguments: str) -> None:
+        """A piece; its name is a piece of the name too, unless the server repeats all of it."""
+        self.id = self.id or id
+        if not self.name or not (self.arguments or name == self.name):
+            self.name += name
+        if arguments:
+            self.arguments.append(arguments)
+
 
 @dataclass(slots=True)
 class _Answer:
@@ -109,7 +131,7 @@ class _Answer:
     refusal: list[str] = field(default_factory=list)
     calls: list[_Call] = field(default_factory=list)
     _slots: dict[int, int] = field(default_factory=dict)
-    """The wire's index of a call -> the call's place here."""
+    """The wire's index of a call, or its place in its piece if it has none -> the call's place here."""
 
     def read_head(self, data: dict[str, Any]) -> None:
         """What stands beside the choices."""
@@ -119,9 +141,13 @@ class _Answer:
             self.usage = _usage(usage)
 
     def read_piece(self, piece: dict[str, Any]) -> list[Delta]:
-        """A message, or a delta: a piece of one."""
+        """A message, or a delta: a piece of one.
+
+        Raises:
+            BadResponse: its tool calls are no list.
+        """
         deltas: list[Delta] = []
-        if thought := _str(piece.get("reasoning_content") or piece.get("reasoning")):
+        if thought := _str(piece.get("reasoning_content")) or _str(piece.get("reasoning")):
             self.reasoning.append(thought)
             deltas.append(ReasoningDelta(text=thought))
         if text := _text(piece.get("content")):
@@ -129,27 +155,24 @@ class _Answer:
             deltas.append(TextDelta(text=text))
         if refusal := _str(piece.get("refusal")):
             self.refusal.append(refusal)
-        for place, call in enumerate(piece.get("tool_calls") or ()):
+        calls = piece.get("tool_calls") or []
+        if not isinstance(calls, list):
+            raise bad_response("its tool_calls are no list", to_json(calls))
+        for place, call in enumerate(calls):
             if isinstance(call, dict):
                 deltas.append(self._read_call(call, place))
         return deltas
 
     def _read_call(self, piece: dict[str, Any], place: int) -> ToolCallDelta:
-        index, id = piece.get("index", place), _str(piece.get("id"))
-        slot = self._slots.get(index)
-        if slot is None or (id and self.calls[slot].id and id != self.calls[slot].id):
-            slot = self._slots[index] = len(self.calls)  # a new id on a used index opens a new call
+        index, function = _int(piece.get("index")), _dict(piece.get("function"))
+        id, name, arguments = _str(piece.get("id")), _str(function.get("name")), _arguments(function.get("arguments"))
+        at = place if index is None else index
+        slot = self._slots.get(at)
+        if slot is None or self.calls[slot].ends_at(id, name, arguments, numbered=index is not None):
+            slot = self._slots[at] = len(self.calls)
             self.calls.append(_Call(id))
         call = self.calls[slot]
-        call.id = call.id or id
-        function = piece.get("function")
-        function = function if isinstance(function, dict) else {}
-        if not call.arguments:
-            call.name += _str(function.get("name"))
-        arguments = function.get("arguments") or ""
-        arguments = arguments if isinstance(arguments, str) else to_json(arguments).decode()
-        if arguments:
-            call.arguments.append(arguments)
+        call.add(id, name, arguments)
         return ToolCallDelta(index=slot, name=call.name, arguments=arguments)
 
     def response(self, request: ModelRequest) -> ModelResponse:
@@ -166,7 +189,9 @@ class _Answer:
         if self.finish_reason == "length" and (self.calls or request.output):
             what = "in the middle of a tool call" if self.calls else "before its JSON was complete"
             raise Truncated(f"the answer was cut at the token limit {what}; raise max_tokens", partial=text)
-        message = AssistantMessage(text=text, tool_calls=self._tool_calls(request), reasoning="".join(self.reasoning))
+        message = AssistantMessage(
+            text=text, tool_calls=self._tool_calls(request), reasoning=clean("".join(self.reasoning))
+        )
         return ModelResponse(
             message=message,
             finish_reason=self.finish_reason or "stop",
@@ -177,13 +202,17 @@ class _Answer:
 
     def _tool_calls(self, request: ModelRequest) -> tuple[ToolCall, ...]:
         """The calls; missing and repeated ids are replaced by ones that no other call of the conversation has."""
-        seen = call_ids(request.messages)
-        calls = []
-        for place, call in enumerate(self.calls):
-            id = call.id if call.id and call.id not in seen else f"call_{len(request.messages)}_{place}"
-            seen.add(id)
-            calls.append(ToolCall(id=id, name=clean(call.name), arguments=clean("".join(call.arguments))))
-        return tuple(calls)
+        taken, ids = {"", *call_ids(request.messages)}, list[str]()
+        for call in self.calls:
+            id = clean(call.id)
+            ids.append("" if id in taken else id)
+            taken.add(id)
+        minted = (f"call_{len(request.messages)}_{n}" for n in count())
+        free = (id for id in minted if id not in taken)
+        return tuple(
+            ToolCall(id=id or next(free), name=clean(call.name), arguments=clean("".join(call.arguments)))
+            for id, call in zip(ids, self.calls, strict=True)
+        )
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -200,9 +229,9 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _told(error: object) -> ModelError:
     """The error in a response that came with status 200."""
-    told = error if isinstance(error, Mapping) else {"message": error}
+    told = error if isinstance(error, dict) else {"message": error}
     code = told.get("code") or told.get("type") or ""
-    status = code if isinstance(code, int) else 0
+    status = _int(code) or 0
     return of_code(status, str(code), str(told.get("message") or "the server reports an error")[:2000])
 
 
@@ -214,6 +243,29 @@ def _str(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _int(value: object) -> int | None:
+    """A number of something: whole, and not below zero."""
+    return value if type(value) is int and value >= 0 else None
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _arguments(value: object) -> str:
+    """A call's arguments as JSON text; some servers send them as an object."""
+    if isinstance(value, str):
+        return value
+    return to_json(value).decode() if value else ""
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return text.rstrip().endswith("}") and isinstance(from_json(text), dict)
+    except ValueError:
+        return False
+
+
 def _text(content: object) -> str:
     """The text of a message's content: a string, or on some servers a list of parts."""
     if isinstance(content, list):
@@ -222,12 +274,11 @@ def _text(content: object) -> str:
 
 
 def _usage(usage: dict[str, Any]) -> Usage:
-    prompt = usage.get("prompt_tokens_details") or {}
-    completion = usage.get("completion_tokens_details") or {}
+    prompt, completion = _dict(usage.get("prompt_tokens_details")), _dict(usage.get("completion_tokens_details"))
     return Usage(
-        input_tokens=usage.get("prompt_tokens"),
-        output_tokens=usage.get("completion_tokens"),
-        cache_read_tokens=prompt.get("cached_tokens"),
-        cache_write_tokens=prompt.get("cache_write_tokens"),
-        reasoning_tokens=completion.get("reasoning_tokens"),
+        input_tokens=_int(usage.get("prompt_tokens")),
+        output_tokens=_int(usage.get("completion_tokens")),
+        cache_read_tokens=_int(prompt.get("cached_tokens")),
+        cache_write_tokens=_int(prompt.get("cache_write_tokens")),
+        reasoning_tokens=_int(completion.get("reasoning_tokens")),
     )
