@@ -4,13 +4,13 @@ Four peels, each of which adds one thing: `execute` all calls of an answer at on
 `_caught` a span and errors as words for the model, `_timed` a deadline; inside them all, the tool.
 """
 
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import anyio
 
+from .cancellation import is_cancelled
 from .context import Context
 from .errors import InvalidArguments, ToolDenied, ToolError, ToolTimeout, said
 from .events import Emit, ToolFinished, ToolStarted
@@ -56,6 +56,13 @@ class Executor:
             (place, call, self.steps.reserve(f"tool:{call.name}", ToolResult), self._denial(place))
             for place, call in enumerate(calls)
         ]
+        if len(drawn) == 1:
+            await self._watched(*drawn[0])  # a task of its own would cost more than all else that is done here
+        else:
+            await self._watched_together(drawn)
+        return self.settle(calls)
+
+    async def _watched_together(self, drawn: Sequence[tuple[int, ToolCall, _Step, str | None]]) -> None:
         fatal: list[BaseException] = []
         turn = anyio.Semaphore(self.budget.limits.tool_concurrency, fast_acquire=True)
 
@@ -74,7 +81,6 @@ class Executor:
                 group.start_soon(run, *each)
         if fatal:
             raise fatal[0]
-        return self.settle(calls)
 
     def settle(self, calls: Sequence[ToolCall]) -> list[ToolResult]:
         """A result for each call, also for those that a cancelled run has left without one; then they are forgotten."""
@@ -128,11 +134,6 @@ class Executor:
             return await tool.invoke(call.arguments, context)
         ended = "was stopped" if is_async(tool.function) else "was given up; it may still take effect"
         raise ToolTimeout(f"{call.name} took longer than {seconds:g} seconds and {ended}")
-
-
-def is_cancelled(error: BaseException) -> bool:
-    """Whether this is the cancellation of what goes on here, and not one that came out of a tool's own doings."""
-    return isinstance(error, anyio.get_cancelled_exc_class()) and anyio.current_effective_deadline() == -math.inf
 
 
 def _is_for_the_model(error: BaseException) -> bool:

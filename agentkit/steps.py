@@ -19,7 +19,7 @@ class Steps(Protocol):
         """The next step, synchronously.
 
         Args:
-            name: What it does: `load`, `model`, `tool:NAME`, `session`. Names are kept by engines, so they do not change.
+            name: What it does: `load`, `model`, `tool:NAME` or `session`. Engines keep it, so it does not change.
             kind: The type of what it returns.
 
         Returns:

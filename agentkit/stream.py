@@ -7,9 +7,9 @@ from typing import Generic
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from .cancellation import is_cancelled
 from .errors import ConfigError
 from .events import Emit, Event, Out, RunResult
-from .executor import is_cancelled
 from .loop import Run
 from .messages import UserMessage
 

@@ -1,0 +1,23 @@
+"""Whether a cancellation comes from outside. The one place that asks asyncio itself, since anyio cannot say."""
+
+import math
+
+import anyio
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Whether an exception is the cancellation of what goes on here.
+
+    Code may also end in a cancellation that nobody here has asked for, by awaiting an asyncio task that was cancelled:
+    that is an error like any other.
+    """
+    if not isinstance(error, anyio.get_cancelled_exc_class()):
+        return False
+    if anyio.current_effective_deadline() == -math.inf:  # a scope around this is cancelled
+        return True
+    import asyncio  # only here and only now: it is not loaded where trio runs
+
+    if not isinstance(error, asyncio.CancelledError):
+        return True
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
