@@ -1,5 +1,7 @@
 """agentkit: decorated functions become tools, an async loop runs them, OpenTelemetry sees it all."""
 
+import os as _os
+
 from .agent import Agent
 from .context import Context
 from .errors import (
@@ -23,6 +25,9 @@ from .sessions import MemoryStore, Session
 from .stream import RunStream
 from .telemetry import Telemetry
 from .tool import Tool, tool
+
+if not _os.path.isdir(_os.path.join(__path__[0], "tools")):  # a checkout: `tools/` lies beside this folder
+    __path__.append(_os.path.dirname(__path__[0]))
 
 __all__ = [
     "Agent",

@@ -14,7 +14,7 @@ from .events import Emit, Out, RunResult, to_no_one
 from .executor import Executor
 from .limits import Budget, Limits
 from .loop import Run
-from .messages import ImagePart, Message, Part, TextPart, UserMessage, clean
+from .messages import AssistantMessage, ImagePart, Message, Part, TextPart, ToolResult, UserMessage, clean
 from .models import resolve_model
 from .models.base import ModelBackend, ModelRequest, ModelSettings
 from .registry import ToolRegistry
@@ -62,6 +62,15 @@ class Agent(Generic[Out]):
     registry: ToolRegistry = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.model, str) or hasattr(self.model, "generate")):
+            raise ConfigError(f'model={self.model!r:.100}: write "wire:model", or give a backend')
+        for name, kind in (("limits", Limits), ("settings", ModelSettings), ("telemetry", Telemetry)):
+            if not isinstance(getattr(self, name), kind):
+                raise ConfigError(f"{name}={getattr(self, name)!r:.100}: write {name}={kind.__name__}(...)")
+        if callable(self.tools) or isinstance(self.tools, str):
+            raise ConfigError(
+                f"tools={self.tools!r:.100}: write a list of functions, or load_tools({self.tools!r:.40})"
+            )
         object.__setattr__(self, "registry", ToolRegistry(self.tools))
         if self.output is not str:
             _ = self._output  # refused here, not on the first run
@@ -130,6 +139,14 @@ class Agent(Generic[Out]):
     ) -> Run[Out]:
         if session is not None and history:
             raise ConfigError("give either session= or history=: the session has a history of its own")
+        if not (session is None or isinstance(session, Session)):
+            raise ConfigError(f'session={session!r:.100}: write session=Session("...")')
+        if strange := [
+            m
+            for m in cast("Sequence[object]", history)
+            if not isinstance(m, UserMessage | AssistantMessage | ToolResult)
+        ]:
+            raise ConfigError(f"history= holds {strange[0]!r:.100}; give messages, as RunResult.messages has them")
         run_id, steps, budget = uuid.uuid4().hex, steps or Inline(), Budget(limits=self.limits)
         return Run(
             id=run_id,

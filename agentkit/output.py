@@ -1,6 +1,7 @@
 """The type of a run's output: its JSON Schema for the model, and the model's text -> a value of it."""
 
 import re
+from contextlib import suppress
 from typing import Any, Generic, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -32,6 +33,7 @@ class OutputType(Generic[Out]):
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(kind)
             schema = self._adapter.json_schema()
+            self._bare = self._adapter
             self._wrapped = schema.get("type") != "object"
             if self._wrapped:
                 self._adapter = TypeAdapter(TypedDict("Answer", {"value": kind}))  # type: ignore[operator]
@@ -52,15 +54,24 @@ class OutputType(Generic[Out]):
                 raise OutputError("Your answer was empty. Answer in words, or call a tool.")
             return cast("Out", text)
         fenced = _FENCED.fullmatch(text)
+        json = fenced[1] if fenced else text
         try:
-            value = self._adapter.validate_json(fenced[1] if fenced else text)
+            value = self._adapter.validate_json(json)
         except ValidationError as error:
-            raise OutputError(self._told(error)) from None
+            return self._unwrapped(json, error)
         return cast("Out", value["value"] if self._wrapped else value)
+
+    def _unwrapped(self, json: str, error: ValidationError) -> Out:
+        """The value where the model forgot to wrap it, which is plain enough."""
+        if self._wrapped:
+            with suppress(ValidationError):
+                return cast("Out", self._bare.validate_json(json))
+        raise OutputError(self._told(error)) from None
 
     def _told(self, error: ValidationError) -> str:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
         lines = [f"- {'.'.join(map(str, p['loc'])) or 'the answer'}: {p['msg']}" for p in problems[:_PROBLEMS_SHOWN]]
         if len(problems) > _PROBLEMS_SHOWN:
             lines.append(f"- and {len(problems) - _PROBLEMS_SHOWN} more")
-        return "\n".join(["Your answer does not fit. Answer again, with JSON only, and mend this:", *lines])
+        form = 'JSON of the form {"value": ...} only' if self._wrapped else "JSON only"
+        return "\n".join([f"Your answer does not fit. Answer again, with {form}, and mend this:", *lines])

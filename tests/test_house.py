@@ -117,7 +117,11 @@ RULES: dict[Rule, list[tuple[str, str, str]]] = {
     ],
     house.libraries_have_one_door: [
         ("agentkit/loop.py", "import opentelemetry.trace", "1: 'opentelemetry' is imported in agentkit/telemetry/"),
-        ("agentkit/loop.py", "def f():\n    import asyncio.queues", "2: 'asyncio' is imported in agentkit/cancellation.py"),
+        (
+            "agentkit/loop.py",
+            "def f():\n    import asyncio.queues",
+            "2: 'asyncio' is imported in agentkit/cancellation.py",
+        ),
         ("agentkit/models.py", "import openai", "1: 'openai' is imported in agentkit/models/ only"),
         ("agentkit/loop.py", "importlib.import_module('openai')", "1: 'openai' is imported in agentkit/models/ only"),
         ("agentkit/loop.py", "import numpy", "1: 'numpy' is a new library"),

@@ -330,6 +330,31 @@ async def test_a_prompt_that_is_none_is_named(prompt: Any) -> None:
         await Agent(ScriptedModel(["x"])).run(prompt)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"model": None}, 'write "wire:model"'),
+        ({"limits": {"iterations": 3}}, r"write limits=Limits\(...\)"),
+        ({"settings": {"temperature": 0}}, r"write settings=ModelSettings\(...\)"),
+        ({"tools": units_left}, "write a list of functions"),
+        ({"tools": "clock"}, r"load_tools\('clock'\)"),
+    ],
+)
+def test_an_agent_that_is_wrong_is_refused_when_it_is_made(wrong: dict[str, Any], says: str) -> None:
+    """Not on the first run, and with what to write instead."""
+    with pytest.raises(ConfigError, match=says):
+        Agent(**{"model": "chat:m", **wrong})
+
+
+async def test_a_run_that_is_begun_wrong_says_what_to_write() -> None:
+    """A session's id is no session, and a text no history."""
+    agent: Any = Agent(ScriptedModel(["x"]))
+    with pytest.raises(ConfigError, match="write session=Session"):
+        await agent.run("?", session="alice")
+    with pytest.raises(ConfigError, match="give messages"):
+        await agent.run("?", history="alice")
+
+
 @pytest.mark.parametrize("nonsense", [None, "text", AssistantMessage(text="x")])
 async def test_a_backend_that_answers_nonsense_is_named(nonsense: Any) -> None:
     """The natural slip: a message instead of a response."""

@@ -35,6 +35,8 @@ CASES: list[tuple[Any, str, Any]] = [
     (Node, '{"value":{"name":"a","children":[{"name":"b"}]}}', Node(name="a", children=[Node(name="b")])),
     (list[int], '{"value":[1,2]}', [1, 2]),
     (int, '{"value":3}', 3),
+    (int, "3", 3),
+    (list[Price], '[{"ticker":"A","amount":1}]', [Price(ticker="A", amount=1)]),
     (bool, '{"value":false}', False),
     (Literal["yes", "no"], '{"value":"no"}', "no"),
     (Price | Point, '{"value":{"x":1,"y":2}}', Point(1, 2)),

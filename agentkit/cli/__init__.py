@@ -14,7 +14,7 @@ _GRACE = 0.5
 def main() -> None:
     """The program `agentkit`; it ends the process with its exit code."""
     if not all(map(find_spec, ("typer", "rich"))):
-        print('agentkit: the command line needs further packages: pip install "agentkit[cli]"', file=sys.stderr)
+        print("agentkit: the command line needs further packages: pip install typer rich", file=sys.stderr)
         sys.exit(2)
     from .app import app
 

@@ -114,9 +114,12 @@ class ToolSpan:
         self._span = span
 
     def failed(self, error: BaseException) -> None:
-        """Note an error that is told to the model: the run goes on, but this call has failed."""
+        """Note an error that is told to the model: the run goes on, but this call has failed.
+
+        Its words are left out, since they may repeat an argument or what the tool has read.
+        """
         if self._span.is_recording():
-            _failed(self._span, error)
+            _failed(self._span, error, None)
 
 
 @contextmanager
@@ -128,19 +131,19 @@ def _span(tracer: Tracer, name: str, kind: SpanKind, attributes: Attributes) -> 
         yield span
     except BaseException as error:
         if span.is_recording():
-            _failed(span, error)
+            _failed(span, error, said(error)[:200] if isinstance(error, AgentError) else None)
         raise
     finally:
         context.detach(token)
         span.end()
 
 
-def _failed(span: Span, error: BaseException) -> None:
+def _failed(span: Span, error: BaseException, description: str | None) -> None:
     """Mark a span as failed. Only our own errors' words are shown: others' may hold what the user or a tool said."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     span.set_attribute(s.ERROR_TYPE, name)
-    span.set_status(Status(StatusCode.ERROR, said(error)[:200] if isinstance(error, AgentError) else None))
+    span.set_status(Status(StatusCode.ERROR, description))
 
 
 def _request_attributes(request: ModelRequest, conversation: str | None) -> Attributes:

