@@ -130,6 +130,8 @@ class Executor:
         context = Context(deps=self.deps, run_id=self.run_id, call_id=call.id, tool=call.name, agent=self.agent)
         seconds = tool.timeout or self.budget.limits.tool_seconds
         self._begun.add(place)
+        if seconds is None:
+            return await tool.invoke(call.arguments, context)
         with anyio.move_on_after(seconds):
             return await tool.invoke(call.arguments, context)
         ended = "was stopped" if is_async(tool.function) else "was given up; it may still take effect"
