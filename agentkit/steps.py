@@ -1,4 +1,4 @@
-"""How a run does what is not deterministic: model calls, tool calls, writes to a session.
+"""How a run does what is not deterministic: model calls, tool calls, a session's store.
 
 The loop and the executor draw a step for each such effect, in program order and before they wait for anything, and
 then run it. Here a step is run as it is. A recorder, a replay or a durable engine is another `Steps`, and the loop
