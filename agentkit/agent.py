@@ -12,9 +12,10 @@ import anyio
 from .errors import ConfigError
 from .events import Emit, Out, RunResult, to_no_one
 from .executor import Executor
+from .hosted import HostedTool
 from .limits import Budget, Limits
 from .loop import Run
-from .messages import AssistantMessage, ImagePart, Message, Part, TextPart, ToolResult, UserMessage, clean
+from .messages import AssistantMessage, FilePart, ImagePart, Message, Part, TextPart, ToolResult, UserMessage, clean
 from .models import resolve_model
 from .models.base import ModelBackend, ModelRequest, ModelSettings
 from .registry import ToolRegistry
@@ -49,8 +50,8 @@ class Agent(Generic[Out]):
     """What it is called in traces."""
     instructions: str = ""
     """What the model is told before the conversation."""
-    tools: Sequence[Tool | Callable[..., Any]] = ()
-    """Functions the model may call, decorated with `@tool` or not."""
+    tools: Sequence[Tool | HostedTool | Callable[..., Any]] = ()
+    """Functions the model may call, decorated with `@tool` or not, and tools that its server runs."""
     output: type[Out] = cast("type[Out]", str)
     """The type of the result's `output`: text, or anything that pydantic validates."""
     limits: Limits = Limits()
@@ -214,9 +215,9 @@ def _part(part: Part | str) -> Part:
             return TextPart(text=clean(part))
         case TextPart(text=text):
             return TextPart(text=clean(text))
-        case ImagePart():
+        case ImagePart() | FilePart():
             return part
-    raise ConfigError(f"a part of the prompt is {part!r:.100}; it can be text, a TextPart or an ImagePart")
+    raise ConfigError(f"a part of the prompt is {part!r:.100}; it can be text, a TextPart, an ImagePart or a FilePart")
 
 
 def _in_event_loop() -> bool:

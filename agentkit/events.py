@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeAlias
 from typing_extensions import TypeVar
 
 from .messages import Message, ToolCall, ToolResult, Usage
-from .models.base import ModelResponse, ReasoningDelta, TextDelta, ToolCallDelta
+from .models.base import Delta, ModelResponse
 
 Out = TypeVar("Out", default=str)
 
@@ -62,7 +62,7 @@ class RunFinished:
     result: RunResult[Any]
 
 
-Event: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | ModelAnswered | ToolStarted | ToolFinished | RunFinished
+Event: TypeAlias = Delta | ModelAnswered | ToolStarted | ToolFinished | RunFinished
 Emit: TypeAlias = Callable[[Event], Awaitable[None]]
 
 

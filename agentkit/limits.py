@@ -53,6 +53,13 @@ class Budget:
     usage: Usage = Usage()
     tokens: int = 0
     """What counts towards `Limits.tokens`: as the provider says, estimated where it does not."""
+    _pending: int = 0
+    """Of these, the estimates of what the provider will say later."""
+
+    @property
+    def tokens_left(self) -> int | None:
+        """Tokens that may still be used; None if there is no limit."""
+        return None if self.limits.tokens is None else max(0, self.limits.tokens - self.tokens)
 
     def start_iteration(self) -> None:
         """Take one model call.
@@ -74,10 +81,20 @@ class Budget:
         if self.limits.tokens is not None and self.tokens >= self.limits.tokens:
             raise LimitExceeded("tokens", self.limits.tokens)
 
-    def spend(self, usage: Usage, *, estimate: int) -> None:
-        """Count what a model call used; `estimate` stands in where the provider does not say."""
+    def spend(self, usage: Usage, *, estimate: int = 0, pending: bool = False) -> None:
+        """Count what a model call used.
+
+        `estimate` stands in where the provider does not say, or if it is pending, until it does.
+        """
         self.usage += usage
-        self.tokens += estimate if usage.total_tokens is None else usage.total_tokens
+        known = usage.total_tokens
+        if known is not None:
+            self.tokens += known - self._pending
+            self._pending = 0
+        if pending:
+            self._pending += estimate
+        if pending or known is None:
+            self.tokens += estimate
 
     def take_tool_call(self) -> bool:
         """Take one tool call; false if there is none left."""

@@ -1,6 +1,6 @@
 """The loop: ask the model, run the tools it asks for, tell it the results, until it answers or a limit is hit."""
 
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic
@@ -11,8 +11,8 @@ from .errors import AgentError, ConfigError, OutputError, RunTimeout, SessionErr
 from .events import Emit, ModelAnswered, Out, RunFinished, RunResult, to_no_one
 from .executor import Executor
 from .limits import Budget
-from .messages import AssistantMessage, Message, ToolResult, UserMessage, unanswered
-from .models.base import ModelBackend, ModelRequest, ModelResponse
+from .messages import AssistantMessage, Message, ToolResult, Usage, UserMessage, unanswered
+from .models.base import HoldsAnswers, ModelBackend, ModelRequest, ModelResponse
 from .sessions import Session, Stored
 from .steps import Steps
 from .telemetry import Telemetry
@@ -20,8 +20,8 @@ from .telemetry import Telemetry
 if TYPE_CHECKING:
     from .output import OutputType
 
-_STORE_SECONDS = 30.0
-_STORE_SECONDS_WHEN_CANCELLED = 2.0
+_CLOSE_SECONDS = 30.0
+_CLOSE_SECONDS_WHEN_CANCELLED = 2.0
 _CHARS_PER_TOKEN = 4  # a rough figure, for providers that do not say what they used
 
 
@@ -47,11 +47,16 @@ class Run(Generic[Out]):
     stored: int = 0
     """How many of the messages the session has."""
     finish_reason: str = ""
+    results_within: float | None = None
+    """Seconds that the results of the last answer's tool calls may take."""
+    conversation: str | None = None
+    """The session's id, or what the server calls the conversation."""
     trace_id: str | None = None
 
     async def run(self, prompt: UserMessage | None) -> RunResult[Out]:
         """The loop, inside a span and a deadline, with an orderly end however it ends."""
-        with self.telemetry.agent(self.agent, self.model.info, self.request, self._conversation) as span:
+        self.conversation = self.session.id if self.session else None
+        with self.telemetry.agent(self.agent, self.model.info, self.request, self.conversation) as span:
             self.trace_id = span.trace_id
             try:
                 result = await self._timed(prompt)
@@ -59,7 +64,7 @@ class Run(Generic[Out]):
                 await self._close(error)
                 raise
             finally:
-                span.spent(self.budget.usage, self.finish_reason)
+                span.spent(self.budget.usage, self.finish_reason, self.conversation)
         await self.emit(RunFinished(result=result))
         return result
 
@@ -96,16 +101,18 @@ class Run(Generic[Out]):
         self.budget.start_iteration()
         step = self.steps.reserve("model", ModelResponse)
         response = await step(self._generate)
-        self.budget.spend(response.usage, estimate=self._estimate(response) if self.budget.limits.tokens else 0)
-        self.finish_reason = response.finish_reason
+        estimate = self._estimate(response) if self.budget.limits.tokens else 0
+        self.budget.spend(response.usage, estimate=estimate, pending=response.usage_pending)
+        self.finish_reason, self.results_within = response.finish_reason, response.results_within
+        self.conversation = self.conversation or response.conversation
         self.messages.append(response.message)
         await self.emit(ModelAnswered(response=response, iteration=self.budget.iterations))
         return response.message
 
     async def _generate(self) -> ModelResponse:
-        request = replace(self.request, messages=tuple(self.messages))
+        request = replace(self.request, messages=tuple(self.messages), tokens_left=self.budget.tokens_left)
         on_delta = None if self.emit is to_no_one else self.emit
-        with self.telemetry.chat(self.model.info, request, self._conversation, stream=on_delta is not None) as span:
+        with self.telemetry.chat(self.model.info, request, self.conversation, stream=on_delta is not None) as span:
             response = await self.model.generate(request, on_delta)
             if not isinstance(response, ModelResponse):
                 raise ConfigError(f"{self.model!r} gave {response!r:.100}; a backend's generate gives a ModelResponse")
@@ -118,7 +125,7 @@ class Run(Generic[Out]):
         if not calls:
             return
         self.budget.require_iteration()
-        self.messages += await self.executor.execute(calls)
+        self.messages += await self.executor.execute(calls, self.results_within)
         await self._store()
 
     async def _load(self) -> None:
@@ -137,21 +144,32 @@ class Run(Generic[Out]):
                 self.revision = await step(lambda: session.store.append(session.id, fresh, revision=self.revision))
             self.stored += len(fresh)
 
+    async def _release(self) -> None:
+        """Tell a server that waits for tool results that none will come; what it used is known now."""
+        answer = next((m for m in reversed(self.messages) if isinstance(m, AssistantMessage)), None)
+        if answer is not None and answer.state is not None and isinstance(self.model, HoldsAnswers):
+            model, step = self.model, self.steps.reserve("release", Usage)
+            self.budget.spend(await step(lambda: model.release(answer)))
+
     async def _close(self, error: BaseException) -> None:
         """Leave a history that a provider accepts and that says what happened, whatever ended the run."""
         self.messages += self.executor.settle(unanswered(self.messages))
+        await self._in_spite_of(error, self._release, "the server's run could not be cancelled")
         if isinstance(error, AgentError):
             error.run_id, error.history, error.usage = self.id, tuple(self.messages), self.budget.usage
-        if isinstance(error, SessionError) or self.stored == len(self.messages):
-            return
-        seconds = _STORE_SECONDS if isinstance(error, Exception) else _STORE_SECONDS_WHEN_CANCELLED
+        if not isinstance(error, SessionError) and self.stored < len(self.messages):
+            await self._in_spite_of(error, self._store, "the session could not be stored")
+
+    async def _in_spite_of(self, error: BaseException, work: Callable[[], Awaitable[None]], failed: str) -> None:
+        """Do what must still be done, within seconds; if that fails, the error gets a note."""
+        seconds = _CLOSE_SECONDS if isinstance(error, Exception) else _CLOSE_SECONDS_WHEN_CANCELLED
         with anyio.move_on_after(seconds, shield=True) as scope:
             try:
-                await self._store()
+                await work()
             except Exception as failure:
-                error.add_note(f"the session could not be stored: {said(failure)}")
+                error.add_note(f"{failed}: {said(failure)}")
         if scope.cancelled_caught:
-            error.add_note(f"the session could not be stored within {seconds:g} seconds")
+            error.add_note(f"{failed} within {seconds:g} seconds")
 
     def _result(self, output: Out) -> RunResult[Out]:
         return RunResult(
@@ -164,10 +182,6 @@ class Run(Generic[Out]):
             run_id=self.id,
             trace_id=self.trace_id,
         )
-
-    @property
-    def _conversation(self) -> str | None:
-        return self.session.id if self.session else None
 
     def _estimate(self, response: ModelResponse) -> int:
         """Tokens of a model call whose provider does not say."""

@@ -50,7 +50,18 @@ class ImagePart:
     type: Literal["image"] = "image"
 
 
-Part = TextPart | ImagePart
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilePart:
+    """A file that the server has: for its tools to read, or a picture for the model to look at."""
+
+    id: str
+    """As the server calls it, `file-abc123` for example."""
+    use: Literal["file_search", "code_interpreter", "image"] = "file_search"
+    """Which of the server's tools gets it, or whether the model itself looks at it."""
+    type: Literal["file"] = "file"
+
+
+Part = TextPart | ImagePart | FilePart
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +73,7 @@ class UserMessage(_Sent):
 
     @property
     def text(self) -> str:
-        """The message's words, without its pictures."""
+        """The message's words, without its pictures and files."""
         if isinstance(self.content, str):
             return self.content
         return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
@@ -79,6 +90,46 @@ class ToolCall:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Citation:
+    """Where a piece of an answer comes from, or the file that a piece of it stands for."""
+
+    file_id: str
+    start: int
+    """Where the piece begins in the message's text."""
+    end: int
+    marker: str = ""
+    """The piece itself: `【4:0†source】`, or `sandbox:/mnt/data/plot.csv` for a file that the model has written."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchHit:
+    """A passage that a file search has found."""
+
+    file_id: str
+    filename: str
+    score: float
+    """From 0 to 1."""
+    text: str = ""
+    """The passage, where the server shows it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostedCall:
+    """What a tool that the server runs has done for an answer."""
+
+    id: str
+    tool: str
+    """`code_interpreter` or `file_search`."""
+    input: str = ""
+    """The code that ran."""
+    output: str = ""
+    """What it logged."""
+    files: tuple[str, ...] = ()
+    """Ids of the pictures it made."""
+    hits: tuple[SearchHit, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AssistantMessage(_Sent):
     """What the model answers: text, tool calls, or both."""
 
@@ -87,6 +138,11 @@ class AssistantMessage(_Sent):
     reasoning: str = ""
     """What the model thought aloud, where the provider shows it; not sent back."""
     refusal: str | None = None
+    citations: tuple[Citation, ...] = ()
+    files: tuple[str, ...] = ()
+    """Ids of the pictures that are part of the answer."""
+    hosted_calls: tuple[HostedCall, ...] = ()
+    """What the server's own tools did for this answer."""
     state: Mapping[str, Any] | None = None
     """JSON that only the backend which made it reads: a thread's id, a response's id."""
     role: Literal["assistant"] = "assistant"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .errors import ToolDefinitionError, UnknownTool
+from .hosted import HostedTool
 from .tool import Tool
 
 
@@ -15,10 +16,14 @@ class ToolRegistry:
         ToolDefinitionError: two tools have one name, or a function cannot be a tool.
     """
 
-    def __init__(self, tools: Iterable[Tool | Callable[..., Any]] = ()) -> None:
+    def __init__(self, tools: Iterable[Tool | HostedTool | Callable[..., Any]] = ()) -> None:
         self._tools: dict[str, Tool] = {}
         self._wires: dict[str, bytes] = {}
-        for tool in map(Tool.of, tools):
+        given = list(tools)
+        self.hosted: tuple[HostedTool, ...] = tuple(tool for tool in given if isinstance(tool, HostedTool))
+        """Tools that the model's server runs; they are not among those that are iterated over."""
+        self._refuse_twins()
+        for tool in (Tool.of(tool) for tool in given if not isinstance(tool, HostedTool)):
             if (other := self._tools.setdefault(tool.name, tool)) is not tool:
                 raise ToolDefinitionError(
                     f"two tools are called {tool.name!r}: one from {_origin(other)}, one from {_origin(tool)}; "
@@ -59,6 +64,11 @@ class ToolRegistry:
         if done is None:
             done = self._wires[wire] = encode(self)
         return done
+
+    def _refuse_twins(self) -> None:
+        kinds = [tool.type for tool in self.hosted]
+        if twin := next((kind for kind in kinds if kinds.count(kind) > 1), None):
+            raise ToolDefinitionError(f"{twin!r} is given twice; the server has one: put all of its files into it")
 
     def _unknown(self, name: str) -> str:
         name = name[:64]

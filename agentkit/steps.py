@@ -19,7 +19,8 @@ class Steps(Protocol):
         """The next step, synchronously.
 
         Args:
-            name: What it does: `load`, `model`, `tool:NAME` or `session`. Engines keep it, so it does not change.
+            name: What it does: `load`, `model`, `tool:NAME`, `session` or `release`. Engines keep it, so it stays
+                the same.
             kind: The type of what it returns.
 
         Returns:

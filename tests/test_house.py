@@ -13,12 +13,24 @@ from house import House, Place, Rule
 
 LAYERS: dict[str, list[Place]] = {
     "words": ["messages", "errors", "limits"],
-    "tools": ["context", "signature", "validator", "arguments", "schema", "results", "tool", "registry", "loader"],
+    "tools": [
+        "context",
+        "signature",
+        "validator",
+        "arguments",
+        "schema",
+        "results",
+        "tool",
+        "hosted",
+        "registry",
+        "loader",
+    ],
     "models": [
         "models.base",
         "models.sse",
         "models.http_errors",
         "models.http",
+        "models.lenient",
         frozenset(
             {"models.chat.*", "models.responses.*", "models.assistants.*", "models.anthropic.*", "models.local.*"}
         ),

@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from agentkit.messages import AssistantMessage, Message, Usage
+from agentkit.errors import ConfigError
+from agentkit.messages import AssistantMessage, HostedCall, Message, Usage
 from agentkit.registry import ToolRegistry
 
 
@@ -46,6 +47,18 @@ class ModelRequest:
     tools: ToolRegistry = field(default_factory=ToolRegistry)
     output: OutputFormat | None = None
     settings: ModelSettings = ModelSettings()
+    tokens_left: int | None = None
+    """What is left of `Limits.tokens`, for servers that can keep to it themselves."""
+
+    def without_hosted_tools(self, wire: str) -> None:
+        """Make sure that no tool is to be run by the server.
+
+        Raises:
+            ConfigError: one is.
+        """
+        if self.tools.hosted:
+            names = ", ".join(type(tool).__name__ for tool in self.tools.hosted)
+            raise ConfigError(f'no server runs {names} on the wire {wire!r}; use "assistants:...", or leave it out')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +69,15 @@ class ModelResponse:
     finish_reason: str = "stop"
     """In the provider's words: `stop`, `tool_calls`, `length` ..."""
     usage: Usage = Usage()
+    usage_pending: bool = False
+    """Whether what this answer used will be part of a later answer's usage, since the server does not know it yet."""
     model: str = ""
     """The model that answered, as the provider calls it."""
     id: str = ""
+    conversation: str | None = None
+    """What the server calls the conversation, where it keeps it: a thread's id."""
+    results_within: float | None = None
+    """Seconds that the results of this answer's tool calls may take; later, the server has given up waiting."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +118,14 @@ class ToolCallDelta:
     """The next piece of the arguments' JSON text."""
 
 
-Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostedToolFinished:
+    """A tool that the server runs has done its work for this answer."""
+
+    call: HostedCall
+
+
+Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | HostedToolFinished
 OnDelta: TypeAlias = Callable[[Delta], Awaitable[None]]
 
 
@@ -116,5 +142,18 @@ class ModelBackend(Protocol):
 
         Raises:
             ModelError: there was no answer, or none that can be used.
+        """
+        ...
+
+
+@runtime_checkable
+class HoldsAnswers(Protocol):
+    """A backend whose server goes on holding an answer that asks for tools, until it is told the results."""
+
+    async def release(self, answer: AssistantMessage) -> Usage:
+        """Tell the server that nobody will go on from an answer; what it used that no response has told yet.
+
+        Raises:
+            ModelError: the server could not be told.
         """
         ...

@@ -7,11 +7,11 @@ history on every call, are not used (`benchmarks/` shows what that saves).
 import importlib.util
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import anyio
@@ -19,6 +19,7 @@ from anyio.lowlevel import RunVar, current_token
 
 from agentkit.errors import ConfigError, ModelError
 
+from .base import ModelInfo
 from .sse import Event, EventSplitter
 
 if TYPE_CHECKING:
@@ -35,6 +36,16 @@ DRAIN_SECONDS = 0.5
 
 _OPENAI = "https://api.openai.com/v1"
 _LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
+_PROVIDERS = {
+    "openai.com": "openai",
+    "azure.com": "azure.ai.openai",
+    "groq.com": "groq",
+    "mistral.ai": "mistral_ai",
+    "deepseek.com": "deepseek",
+    "x.ai": "x_ai",
+    "perplexity.ai": "perplexity",
+    "googleapis.com": "gcp.gemini",
+}
 _doors: RunVar["dict[Server, Door]"] = RunVar("agentkit_http_doors")
 _UNPRINTABLE = re.compile("[\x00-\x20\x7f\ud800-\udfff]")
 _NO_URL = "is not one: write http://HOST:PORT/v1, in base_url= or OPENAI_BASE_URL"
@@ -92,6 +103,15 @@ class Server:
             raise _unusable(told, "has a query or a fragment: leave it out, or use a client= of your own")
         return url
 
+    def info(self, model: str) -> ModelInfo:
+        """Who answers there."""
+        url = self.url()
+        host = url.hostname or ""
+        provider = next((name for domain, name in _PROVIDERS.items() if f".{host}".endswith(f".{domain}")), "openai")
+        return ModelInfo(
+            provider=provider, model=model, address=host, port=url.port or (80 if url.scheme == "http" else 443)
+        )
+
     def connect(self) -> "AsyncOpenAI":
         """A client for this server.
 
@@ -131,6 +151,22 @@ def _unusable(url: str, why: str) -> ConfigError:
     return ConfigError(f"the base URL {masked(url)!r} {why}")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One HTTP request."""
+
+    path: str
+    """What follows the base URL, `/chat/completions` for example, with the query."""
+    method: Literal["get", "post", "delete"] = "post"
+    body: bytes | AsyncIterable[bytes] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """On top of those that every request has; `Content-Type` is `application/json` unless it stands here."""
+    timeout: float | None = None
+    """Seconds, instead of the client's own time limit."""
+    retries: int | None = None
+    """How often the SDK sends it again if it fails, instead of its usual two times."""
+
+
 @dataclass(slots=True)
 class _Lane:
     client: "AsyncOpenAI"
@@ -146,35 +182,34 @@ class Door:
         self._lanes: list[_Lane] = []
         self._closer = self._close_when_the_loop_ends()
 
-    async def post(self, path: str, body: bytes, read: Callable[[bytes], T], *, timeout: float | None = None) -> T:
-        """Post JSON, and read the body of the answer.
+    async def send(self, call: Call, read: Callable[[bytes, Mapping[str, str]], T]) -> T:
+        """Send a request, and read the body and the headers of the answer.
 
         Raises:
             ModelError: the request failed, or `read` raised it; which one says how, and no key stands in it.
         """
         async with self._limit, self._lane() as client:
-            response = await self._send(client, path, body, timeout, stream=False)
+            response = await self._send(client, call, stream=False)
             try:
-                return read(response.content)
+                return read(response.content, response.headers)
             except ModelError as error:
                 _strike(error, client, response)
                 raise
 
     @asynccontextmanager
-    async def events(
-        self, path: str, body: bytes, *, timeout: float | None = None
-    ) -> AsyncGenerator[AsyncGenerator[Event]]:
-        """Post JSON and read the answer as server-sent events, until the block is left.
+    async def events(self, call: Call) -> AsyncGenerator[AsyncGenerator[Event]]:
+        """Send a request and read the answer as server-sent events, until the block is left.
 
-        Leave it once the last event that matters has come: the little that may follow is read here, so that the
-        connection can be used again.
+        An answer that is a JSON object, from a server that does not stream, is one event without a name.
+        Leave the block once the last event that matters has come: the little that may follow is read here, so that
+        the connection can be used again.
 
         Raises:
             ModelError: the request failed, the connection broke in the middle, or the block raised it; no key stands
                 in it.
         """
         async with self._limit, self._lane() as client:
-            response = await self._send(client, path, body, timeout, stream=True)
+            response = await self._send(client, call, stream=True)
             chunks = response.aiter_bytes()
             patience = 0.0
             try:
@@ -189,7 +224,7 @@ class Door:
                 with anyio.move_on_after(CLOSE_SECONDS, shield=True):
                     await response.aclose()
 
-    async def _send(self, client: "AsyncOpenAI", path: str, body: bytes, timeout: float | None, *, stream: bool) -> Any:
+    async def _send(self, client: "AsyncOpenAI", call: Call, *, stream: bool) -> Any:
         import httpx2
         import openai
 
@@ -197,15 +232,15 @@ class Door:
 
         if _loopback_only and not _LOOPBACK.match(client.base_url.host):
             raise ConfigError(f"a request to {client.base_url.host!r} was made where real models are forbidden")
-        options: Any = _options() if timeout is None else {**_options(), "timeout": timeout}
+        content: Any = {"content": call.body} if call.method == "post" else {}
         with mapped(client):
-            return await client.post(
-                path if self._server.client else f"{str(client.base_url).rstrip('/')}{path}",  # whole, it is cheaper
-                content=body,
+            return await getattr(client, call.method)(
+                call.path if self._server.client else f"{str(client.base_url).rstrip('/')}{call.path}",  # it is cheaper
                 cast_to=httpx2.Response,
-                options=options,
+                options=_options_of(call),
                 stream=stream,
                 stream_cls=openai.AsyncStream[Any],
+                **content,
             )
 
     @asynccontextmanager
@@ -263,14 +298,30 @@ def _options() -> Any:
     return {"headers": headers, "security": {"bearer_auth": True}, "params": {}, **defaults}
 
 
+def _options_of(call: Call) -> Any:
+    options = _options()
+    if call.timeout is not None:
+        options = {**options, "timeout": call.timeout}
+    if call.retries is not None:
+        options = {**options, "max_retries": call.retries}
+    if call.headers:
+        options = {**options, "headers": {**options["headers"], **call.headers}}
+    return options
+
+
 async def _events(chunks: AsyncIterator[bytes], client: "AsyncOpenAI") -> AsyncGenerator[Event]:
     from .http_errors import mapped
 
-    splitter = EventSplitter()
+    splitter, whole = EventSplitter(), b""
     with mapped(client):
         async for chunk in chunks:
+            if whole or (splitter.untouched and chunk.lstrip()[:1] == b"{"):
+                whole += chunk
+                continue
             for event in splitter.feed(chunk):
                 yield event
+    if whole:
+        yield Event("", whole)
 
 
 def _strike(error: ModelError, client: "AsyncOpenAI", response: Any) -> None:

@@ -25,10 +25,13 @@ class EventSplitter:
         self._name = ""
         self._data: list[bytes] = []
         self._first = True
+        self.untouched = True
+        """Whether nothing has come yet."""
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that are complete with this chunk. One the stream ends inside of is dropped, as the norm says."""
         events: list[Event] = []
+        self.untouched = self.untouched and not chunk
         *lines, self._buffer = self._cut(self._buffer + chunk)
         for line in lines:
             if line:

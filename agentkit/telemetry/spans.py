@@ -50,7 +50,7 @@ def chat_span(
     }
     kind = SpanKind.INTERNAL if model.in_process else SpanKind.CLIENT
     with _span(tracer, f"{s.CHAT} {model.model}", kind, attributes) as span:
-        yield ChatSpan(span)
+        yield ChatSpan(span, conversation)
 
 
 @contextmanager
@@ -80,23 +80,26 @@ class AgentSpan:
         found = self._span.get_span_context()
         return format_trace_id(found.trace_id) if found.is_valid else None
 
-    def spent(self, usage: Usage, finish_reason: str | None) -> None:
-        """Note what the run's model calls used together, and why the last answer ended."""
+    def spent(self, usage: Usage, finish_reason: str | None, conversation: str | None) -> None:
+        """Note what the run's model calls used together, why the last answer ended, and whose conversation it was."""
         if self._span.is_recording():
             reasons = [finish_reason] if finish_reason else None
-            _set(self._span, {s.RESPONSE_FINISH_REASONS: reasons, **_usage_attributes(usage)})
+            own = {s.RESPONSE_FINISH_REASONS: reasons, s.CONVERSATION_ID: conversation}
+            _set(self._span, own | _usage_attributes(usage))
 
 
 class ChatSpan:
     """The span of a model call."""
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, conversation: str | None) -> None:
         self._span = span
+        self._conversation = conversation
 
     def answered(self, response: ModelResponse) -> None:
         """Note what the answer says of itself."""
         if self._span.is_recording():
             attributes = {
+                s.CONVERSATION_ID: self._conversation or response.conversation,
                 s.RESPONSE_ID: response.id,
                 s.RESPONSE_MODEL: response.model,
                 s.RESPONSE_FINISH_REASONS: [response.finish_reason],

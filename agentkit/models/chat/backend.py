@@ -5,24 +5,13 @@ from typing import TYPE_CHECKING
 
 from agentkit.errors import ConfigError, ConnectionFailed, ModelTimeout
 from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse, OnDelta
-from agentkit.models.http import CONCURRENCY, Server, masked
+from agentkit.models.http import CONCURRENCY, Call, Server, masked
 
 from .decode import StreamDecoder, decode
 from .encode import encode
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
-
-_PROVIDERS = {
-    "openai.com": "openai",
-    "azure.com": "azure.ai.openai",
-    "groq.com": "groq",
-    "mistral.ai": "mistral_ai",
-    "deepseek.com": "deepseek",
-    "x.ai": "x_ai",
-    "perplexity.ai": "perplexity",
-    "googleapis.com": "gcp.gemini",
-}
 
 
 class ChatBackend:
@@ -62,20 +51,16 @@ class ChatBackend:
     @cached_property
     def info(self) -> ModelInfo:
         """Who will answer."""
-        url = self.server.url()
-        host = url.hostname or ""
-        provider = next((name for domain, name in _PROVIDERS.items() if f".{host}".endswith(f".{domain}")), "openai")
-        port = url.port or (80 if url.scheme == "http" else 443)
-        return ModelInfo(provider=provider, model=self.model, address=host, port=port)
+        return self.server.info(self.model)
 
     async def generate(self, request: ModelRequest, on_delta: OnDelta | None = None) -> ModelResponse:
         """Ask for one answer; see `ModelBackend`."""
         body = encode(request, self.model, stream=on_delta is not None)
-        door, timeout = self.server.door(), request.settings.timeout
+        call = Call(path=self._path, body=body, timeout=request.settings.timeout)
         if on_delta is None:
-            return await door.post(self._path, body, lambda answer: decode(answer, request), timeout=timeout)
+            return await self.server.door().send(call, lambda answer, _: decode(answer, request))
         decoder = StreamDecoder(request)
-        async with door.events(self._path, body, timeout=timeout) as events:
+        async with self.server.door().events(call) as events:
             try:
                 while not decoder.done and (event := await anext(events, None)) is not None:
                     for delta in decoder.feed(event.data):

@@ -5,15 +5,15 @@ Source: https://platform.openai.com/docs/api-reference/chat/object and .../chat/
 """
 
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
 from agentkit.errors import ContentFiltered, ModelError, Refused, StreamBroken, Truncated
-from agentkit.messages import AssistantMessage, ToolCall, Usage, call_ids, clean
+from agentkit.messages import AssistantMessage, ToolCall, Usage, clean
 from agentkit.models.base import Delta, ModelRequest, ModelResponse, ReasoningDelta, TextDelta, ToolCallDelta
-from agentkit.models.http_errors import bad_response, of_code
+from agentkit.models.http_errors import bad_response
+from agentkit.models.lenient import a_dict, a_str, an_int, as_arguments, json_object, with_own_ids
 
 
 def decode(body: bytes, request: ModelRequest) -> ModelResponse:
@@ -22,7 +22,7 @@ def decode(body: bytes, request: ModelRequest) -> ModelResponse:
     Raises:
         ModelError: it holds an error, or no answer that can be used.
     """
-    data = _object(body)
+    data = json_object(body)
     choice = _first(data.get("choices"))
     message = choice.get("message") if choice else None
     if choice is None or not isinstance(message, dict):
@@ -30,7 +30,7 @@ def decode(body: bytes, request: ModelRequest) -> ModelResponse:
     answer = _Answer()
     answer.read_head(data)
     answer.read_piece(message)
-    answer.finish_reason = _str(choice.get("finish_reason"))
+    answer.finish_reason = a_str(choice.get("finish_reason"))
     return answer.response(request)
 
 
@@ -54,13 +54,13 @@ class StreamDecoder:
         if event.strip() == b"[DONE]":
             self.done = True
             return []
-        data = _object(event)
+        data = json_object(event)
         self._answer.read_head(data)
         choice = _first(data.get("choices"))
         if choice is None:
             return []
-        self._answer.finish_reason = _str(choice.get("finish_reason")) or self._answer.finish_reason
-        delta = choice.get("delta")
+        self._answer.finish_reason = a_str(choice.get("finish_reason")) or self._answer.finish_reason
+        delta = choice.get("delta", choice.get("message"))  # the whole, from a server that does not stream
         return self._answer.read_piece(delta) if isinstance(delta, dict) else []
 
     def broke_off(self, error: ModelError) -> None:
@@ -135,8 +135,8 @@ class _Answer:
 
     def read_head(self, data: dict[str, Any]) -> None:
         """What stands beside the choices."""
-        self.id = self.id or _str(data.get("id"))
-        self.model = self.model or _str(data.get("model"))
+        self.id = self.id or a_str(data.get("id"))
+        self.model = self.model or a_str(data.get("model"))
         if isinstance(usage := data.get("usage"), dict):
             self.usage = _usage(usage)
 
@@ -147,13 +147,13 @@ class _Answer:
             BadResponse: its tool calls are no list.
         """
         deltas: list[Delta] = []
-        if thought := _str(piece.get("reasoning_content")) or _str(piece.get("reasoning")):
+        if thought := a_str(piece.get("reasoning_content")) or a_str(piece.get("reasoning")):
             self.reasoning.append(thought)
             deltas.append(ReasoningDelta(text=thought))
         if text := _text(piece.get("content")):
             self.text.append(text)
             deltas.append(TextDelta(text=text))
-        if refusal := _str(piece.get("refusal")):
+        if refusal := a_str(piece.get("refusal")):
             self.refusal.append(refusal)
         calls = piece.get("tool_calls") or []
         if not isinstance(calls, list):
@@ -164,8 +164,12 @@ class _Answer:
         return deltas
 
     def _read_call(self, piece: dict[str, Any], place: int) -> ToolCallDelta:
-        index, function = _int(piece.get("index")), _dict(piece.get("function"))
-        id, name, arguments = _str(piece.get("id")), _str(function.get("name")), _arguments(function.get("arguments"))
+        index, function = an_int(piece.get("index")), a_dict(piece.get("function"))
+        id, name, arguments = (
+            a_str(piece.get("id")),
+            a_str(function.get("name")),
+            as_arguments(function.get("arguments")),
+        )
         at = place if index is None else index
         slot = self._slots.get(at)
         if slot is None or self.calls[slot].ends_at(id, name, arguments, numbered=index is not None):
@@ -201,62 +205,12 @@ class _Answer:
         )
 
     def _tool_calls(self, request: ModelRequest) -> tuple[ToolCall, ...]:
-        """The calls; missing and repeated ids are replaced by ones that no other call of the conversation has."""
-        taken, ids = {"", *call_ids(request.messages)}, list[str]()
-        for call in self.calls:
-            id = clean(call.id)
-            ids.append("" if id in taken else id)
-            taken.add(id)
-        minted = (f"call_{len(request.messages)}_{n}" for n in count())
-        free = (id for id in minted if id not in taken)
-        return tuple(
-            ToolCall(id=id or next(free), name=clean(call.name), arguments=clean("".join(call.arguments)))
-            for id, call in zip(ids, self.calls, strict=True)
-        )
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        data = from_json(body)
-    except ValueError:
-        raise bad_response("it is not JSON", body) from None
-    if not isinstance(data, dict):
-        raise bad_response("it is not a JSON object", body)
-    if (error := data.get("error")) is not None:
-        raise _told(error)
-    return data
-
-
-def _told(error: object) -> ModelError:
-    """The error in a response that came with status 200."""
-    told = error if isinstance(error, dict) else {"message": error}
-    code = told.get("code") or told.get("type") or ""
-    status = _int(code) or 0
-    return of_code(status, str(code), str(told.get("message") or "the server reports an error")[:2000])
+        calls = [ToolCall(id=call.id, name=call.name, arguments="".join(call.arguments)) for call in self.calls]
+        return with_own_ids(calls, request.messages)
 
 
 def _first(choices: object) -> dict[str, Any] | None:
     return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
-
-
-def _str(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _int(value: object) -> int | None:
-    """A number of something: whole, and not below zero."""
-    return value if type(value) is int and value >= 0 else None
-
-
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _arguments(value: object) -> str:
-    """A call's arguments as JSON text; some servers send them as an object."""
-    if isinstance(value, str):
-        return value
-    return to_json(value).decode() if value else ""
 
 
 def _is_object(text: str) -> bool:
@@ -269,16 +223,19 @@ def _is_object(text: str) -> bool:
 def _text(content: object) -> str:
     """The text of a message's content: a string, or on some servers a list of parts."""
     if isinstance(content, list):
-        return "".join(_str(part.get("text")) for part in content if isinstance(part, dict))
-    return _str(content)
+        return "".join(a_str(part.get("text")) for part in content if isinstance(part, dict))
+    return a_str(content)
 
 
 def _usage(usage: dict[str, Any]) -> Usage:
-    prompt, completion = _dict(usage.get("prompt_tokens_details")), _dict(usage.get("completion_tokens_details"))
+    prompt, completion = (
+        a_dict(usage.get("prompt_tokens_details")),
+        a_dict(usage.get("completion_tokens_details")),
+    )
     return Usage(
-        input_tokens=_int(usage.get("prompt_tokens")),
-        output_tokens=_int(usage.get("completion_tokens")),
-        cache_read_tokens=_int(prompt.get("cached_tokens")),
-        cache_write_tokens=_int(prompt.get("cache_write_tokens")),
-        reasoning_tokens=_int(completion.get("reasoning_tokens")),
+        input_tokens=an_int(usage.get("prompt_tokens")),
+        output_tokens=an_int(usage.get("completion_tokens")),
+        cache_read_tokens=an_int(prompt.get("cached_tokens")),
+        cache_write_tokens=an_int(prompt.get("cache_write_tokens")),
+        reasoning_tokens=an_int(completion.get("reasoning_tokens")),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from agentkit.messages import AssistantMessage, ImagePart, Message, Part, ToolCall, ToolResult, UserMessage
+from agentkit.messages import AssistantMessage, FilePart, ImagePart, Message, Part, ToolCall, ToolResult, UserMessage
 from agentkit.models.base import ModelRequest, ModelSettings
 from agentkit.registry import ToolRegistry
 
@@ -16,7 +16,12 @@ WIRE = "chat"
 
 
 def encode(request: ModelRequest, model: str, *, stream: bool) -> bytes:
-    """The request's body as JSON."""
+    """The request's body as JSON.
+
+    Raises:
+        ConfigError: the server is to run tools itself.
+    """
+    request.without_hosted_tools(WIRE)
     messages = [message.encoded(WIRE, encode_message) for message in request.messages]
     if request.instructions:
         messages.insert(0, to_json({"role": "system", "content": request.instructions}))
@@ -58,6 +63,8 @@ def encode_message(message: Message) -> bytes:
 def _part(part: Part) -> dict[str, Any]:
     if isinstance(part, ImagePart):
         return {"type": "image_url", "image_url": {"url": part.url}}
+    if isinstance(part, FilePart):
+        return {"type": "text", "text": f"[the file {part.id}, which cannot be read here]"}
     return {"type": "text", "text": part.text}
 
 

@@ -63,6 +63,7 @@ class LocalBackend:
             ServerFailed: it crashed; the next request starts it again.
             BadResponse: its answer makes no sense.
         """
+        request.without_hosted_tools("local")
         turn = last_turn(request.messages)
         calls = with_ids(await self._calls(request, turn), request.messages)
         text = "" if calls else await self._text(request, turn)
