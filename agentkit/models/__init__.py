@@ -8,6 +8,7 @@ from .base import ModelBackend
 
 _WIRES = {
     "chat": ("agentkit.models.chat", "ChatBackend"),
+    "assistants": ("agentkit.models.assistants", "AssistantsBackend"),
     "local": ("agentkit.models.local", "LocalBackend"),
 }
 

@@ -24,9 +24,10 @@ from agentkit.errors import (
     ServerFailed,
 )
 
-_TOO_LONG = re.compile(
+TOO_LONG = re.compile(
     r"context[ _](length|window)|maximum (context|prompt)|too many tokens|prompt is too long", re.IGNORECASE
 )
+"""How servers say that a conversation does not fit the model."""
 _SECRET = re.compile("auth|key|token|secret", re.IGNORECASE)
 _OUT_OF_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 
@@ -89,7 +90,7 @@ def of_code(
         return kind(told, retry_after=retry_after, status=status, request_id=request_id)
     if status in (401, 403) or code in ("invalid_api_key", "authentication_error"):
         return AuthFailed(told, status=status, request_id=request_id)
-    if status in (400, 413, 422) and (code == "context_length_exceeded" or _TOO_LONG.search(message)):
+    if status in (400, 413, 422) and (code == "context_length_exceeded" or TOO_LONG.search(message)):
         return ContextTooLong(told, status=status, request_id=request_id)
     if status >= 500 or status in (0, 408, 409, 425):
         return ServerFailed(told, status=status, request_id=request_id)

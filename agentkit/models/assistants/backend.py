@@ -1,0 +1,265 @@
+"""Asks a server that speaks the Assistants wire: a conversation is a thread there, and an answer comes from a run."""
+
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from agentkit.errors import ConfigError, RequestRejected
+from agentkit.messages import AssistantMessage, FilePart, ImagePart, Message, Part, Usage, UserMessage
+from agentkit.models.base import Delta, ModelInfo, ModelRequest, ModelResponse, OnDelta
+from agentkit.models.http import CONCURRENCY, Server, masked
+
+from .decode import Turn, less, usage_of
+from .encode import (
+    check_metadata,
+    encode_assistant,
+    encode_messages,
+    encode_overrides,
+    encode_resources,
+    encode_run,
+)
+from .files import Files
+from .keeper import Keeper
+from .place import Place, Results, Words, next_move, place_of
+from .runs import Exchange, cancel
+from .threads import OnActiveRun, active_runs, add_message, holds, is_busy, make_thread, make_way
+from .wire import Hold, Wire, lock, path
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+_MESSAGES_OF_A_RUN = 32
+"""Messages that can be said with a run; what is older is added to the thread one by one."""
+
+
+class AssistantsBackend:
+    """A model on a server that speaks the Assistants wire, version 2.
+
+    Our history is the truth, and the thread is the server's copy of it: if somebody else has gone on in the thread, or
+    the history was changed, the conversation gets a new thread. With `thread=`, that thread is the truth.
+
+    Args:
+        model: The model's name, as the server knows it. It may be empty where `assistant` is given.
+        base_url: Where the server is, `http://localhost:8000/v1` for example; OPENAI_BASE_URL if not given.
+        api_key: The key; OPENAI_API_KEY if not given.
+        client: An `openai.AsyncOpenAI` of your own, instead of the two above.
+        concurrency: Requests to this server at the same time, over all agents of an event loop.
+        assistant: The id of an assistant to be used as it is. The agent's instructions are added to its own, and its
+            tools have to be those of the agent. If not given, one with the agent's content is found or made.
+        thread: The id of a thread on which all that this backend is asked is said.
+        on_active_run: What to do when somebody else's run holds the thread: wait for its end, cancel it, or raise
+            SessionBusy.
+        metadata: For the threads and the runs that are made, up to 14 pairs.
+
+    Raises:
+        ConfigError: there is neither a model nor an assistant, or the metadata does not fit.
+    """
+
+    def __init__(
+        self,
+        model: str = "",
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        client: "AsyncOpenAI | None" = None,
+        concurrency: int = CONCURRENCY,
+        assistant: str | None = None,
+        thread: str | None = None,
+        on_active_run: OnActiveRun = "wait",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        if not (model or assistant):
+            raise ConfigError('the model\'s name is missing: write "assistants:NAME", or AssistantsBackend("NAME")')
+        if on_active_run not in {"wait", "cancel", "raise"}:
+            raise ConfigError(f'on_active_run={on_active_run!r}: write "wait", "cancel" or "raise"')
+        check_metadata(metadata or {})
+        self.model = model
+        self.server = Server(base_url=base_url, api_key=api_key, client=client, concurrency=concurrency)
+        self.assistant = assistant
+        self.thread = thread
+        self.on_active_run: OnActiveRun = on_active_run
+        self.metadata = dict(metadata or {})
+        self._keeper = Keeper()
+
+    def __repr__(self) -> str:
+        url = self.server.base_url
+        return f"AssistantsBackend({self.model!r}, base_url={url and masked(url)!r})"
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        """Who will answer."""
+        return self.server.info(self.model or self.assistant or "")
+
+    @cached_property
+    def files(self) -> Files:
+        """The server's files and vector stores."""
+        return Files.of(self.server)
+
+    async def generate(self, request: ModelRequest, on_delta: OnDelta | None = None) -> ModelResponse:
+        """Ask for one answer; see `ModelBackend`. Left in the middle, it cancels the run on the server too.
+
+        Raises:
+            SessionBusy: somebody else's run holds the thread, and the policy is to raise.
+            ModelError: there was no answer, or none that can be used.
+        """
+        asked = _Asked(request, Wire(self.server, request.settings.timeout), on_delta or _to_no_one)
+        move = next_move(request.messages, self._where, self.thread)
+        with _switched_off(self.info):
+            if isinstance(move, Results):
+                async with self._exchange(asked, move.place) as exchange:
+                    if await exchange.submit(move):
+                        return await exchange.response()
+                move = move.otherwise
+            elif move.place is not None and move.place.waiting:
+                await cancel(asked.wire, move.place.thread, move.place.run)
+            return await self._speak(asked, move)
+
+    async def release(self, answer: AssistantMessage) -> Usage:
+        """Cancel the run that waits for the results of an answer's tool calls; see `HoldsAnswers`."""
+        place = place_of(answer, self._where)
+        if place is None or not place.waiting:
+            return Usage()
+        run = await cancel(Wire(self.server), place.thread, place.run)
+        usage = run.get("usage")
+        return less(usage_of(usage), place.usage) if isinstance(usage, dict) else Usage()
+
+    async def forget(self, history: Sequence[Message]) -> None:
+        """Delete the threads that a conversation is on, those that agentkit has made.
+
+        Raises:
+            ModelError: the server could not be asked.
+        """
+        places = [place for message in history if (place := place_of(message, self._where)) is not None]
+        for thread in dict.fromkeys(place.thread for place in places if place.thread != self.thread):
+            await Wire(self.server).delete(path("threads", thread))
+
+    async def delete_assistants(self) -> int:
+        """Delete all assistants that agentkit has made on this server; how many there were.
+
+        Raises:
+            ModelError: the server could not be asked.
+        """
+        return await self._keeper.delete_all(Wire(self.server))
+
+    @cached_property
+    def _where(self) -> str:
+        url = self.server.url()
+        return f"{self.info.address}:{self.info.port}{url.path.rstrip('/')}"
+
+    async def _speak(self, asked: "_Asked", words: Words) -> ModelResponse:
+        """Say something in a new run, on the thread that the conversation is on."""
+        if self.thread is not None:
+            return await self._speak_on(self.thread, asked, words)
+        if words.place is not None:
+            async with Hold(lock(f"thread {self._where} {words.place.thread}")) as hold:
+                if await holds(asked.wire, words, self.on_active_run):
+                    said = await self._encoded(words.messages)
+                    try:
+                        return await self._run(asked, words.place.thread, said, hold.let_go)
+                    except RequestRejected as error:
+                        if not is_busy(error):
+                            raise
+        resources = encode_resources(asked.request.tools, "thread")
+        thread = await make_thread(asked.wire, resources, self.metadata)
+        return await self._run(asked, thread, await self._encoded(asked.request.messages), _nothing)
+
+    async def _speak_on(self, thread: str, asked: "_Asked", words: Words) -> ModelResponse:
+        """Say something on a thread that others may speak on too; with nothing to say, take up a run that waits."""
+        said = await self._encoded(words.messages)
+        if not said and (active := await active_runs(asked.wire, thread)):
+            async with self._exchange(asked, None) as exchange:
+                await exchange.follow(active[0])
+                return await exchange.response()
+        while True:
+            try:
+                return await self._run(asked, thread, said, _nothing)
+            except RequestRejected as error:
+                if not is_busy(error):
+                    raise
+            await make_way(asked.wire, thread, self.on_active_run)
+
+    async def _run(
+        self, asked: "_Asked", thread: str, said: list[dict[str, Any]], known: Callable[[], None]
+    ) -> ModelResponse:
+        """One run on a thread. Of what is said, what has been added to the thread is taken away."""
+        while len(said) > _MESSAGES_OF_A_RUN:
+            await add_message(asked.wire, thread, said[0])
+            del said[0]
+        while True:
+            assistant, overrides = await self._answering(asked)
+            body = {**encode_run(asked.request, assistant, said, self.metadata), **overrides}
+            try:
+                async with self._exchange(asked, None) as exchange:
+                    await exchange.begin(thread, body, known)
+                    return await exchange.response()
+            except RequestRejected as error:
+                if error.status != 404 or assistant not in str(error) or not self._keeper.forget(assistant):
+                    raise
+
+    async def _answering(self, asked: "_Asked") -> tuple[str, dict[str, Any]]:
+        """The assistant that is to answer, and what the run says differently from it."""
+        body = encode_assistant(asked.request, self.model)
+        if self.assistant is not None:
+            return self.assistant, encode_overrides(asked.request, self.model)
+        return await self._keeper.assistant(asked.wire, body, self._where), {}
+
+    async def _encoded(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        return encode_messages([await self._uploaded(message) for message in messages])
+
+    async def _uploaded(self, message: Message) -> Message:
+        """The message with pictures that stand in it put on the server, since the wire takes only addresses and ids."""
+        if not isinstance(message, UserMessage) or isinstance(message.content, str):
+            return message
+        return replace(message, content=tuple([await self._on_the_server(part) for part in message.content]))
+
+    async def _on_the_server(self, part: Part) -> Part:
+        if not isinstance(part, ImagePart) or not part.url.startswith("data:"):
+            return part
+        head, comma, data = part.url.partition(",")
+        try:
+            picture = b64decode(data, validate=True) if comma and head.endswith(";base64") else b""
+        except NotBase64:
+            picture = b""
+        if not picture:
+            raise ConfigError(f"a picture of the prompt, {part.url!r:.40}, is not data:image/...;base64,...")
+        kind = head.removeprefix("data:image/").removesuffix(";base64")
+        id = await self.files.upload(picture, name=f"picture.{kind}", purpose="vision")
+        return FilePart(id=id, use="image")
+
+    def _exchange(self, asked: "_Asked", place: Place | None) -> Exchange:
+        turn = Turn(request=asked.request, before=place, rounds=place.rounds if place else 0)
+        return Exchange(wire=asked.wire, server=self._where, turn=turn, tell=asked.tell)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked, how to ask the server, and whom to tell."""
+
+    request: ModelRequest
+    wire: Wire
+    tell: OnDelta
+
+
+async def _to_no_one(delta: Delta) -> None:
+    """The listener of an answer that nobody watches."""
+
+
+def _nothing() -> None:
+    """Nobody waits to know."""
+
+
+@contextmanager
+def _switched_off(info: ModelInfo) -> Generator[None]:
+    """Say what a 404 from OpenAI itself means."""
+    try:
+        yield
+    except RequestRejected as error:
+        if error.status == 404 and info.address == "api.openai.com":
+            error.args = (
+                f"{error}; OpenAI has switched its Assistants API off: give the base_url= of a server that has it",
+            )
+        raise

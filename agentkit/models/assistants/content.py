@@ -1,0 +1,122 @@
+"""What stands in the messages and steps of a run: texts, citations, pictures, and what hosted tools did. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentkit.messages import Citation, HostedCall, SearchHit, clean
+from agentkit.models.lenient import a_dict, a_str, an_int, dicts
+
+
+@dataclass(slots=True)
+class _Part:
+    text: str = ""
+    refusal: str = ""
+    file: str = ""
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, item: dict[str, Any]) -> None:
+        text = item.get("text")
+        self.text += text if isinstance(text, str) else a_str(a_dict(text).get("value"))
+        self.annotations += dicts(a_dict(text).get("annotations"))
+        self.refusal += a_str(item.get("refusal"))
+        self.file = self.file or a_str(a_dict(item.get("image_file")).get("file_id"))
+
+
+class Said:
+    """One message of a run, put together from pieces, or seen whole, or both."""
+
+    def __init__(self) -> None:
+        self._parts: dict[int, _Part] = {}
+        self._told = ""
+
+    def see_piece(self, content: list[dict[str, Any]]) -> str:
+        """A delta has come; the text that is new."""
+        for place, item in enumerate(content):
+            index = an_int(item.get("index"))
+            self._parts.setdefault(place if index is None else index, _Part()).add(item)
+        return self._tell()
+
+    def see_whole(self, content: list[dict[str, Any]]) -> str:
+        """The message was seen as it is now; the text that is new. Some servers leave out what they have streamed."""
+        parts: dict[int, _Part] = {}
+        for index, item in enumerate(content):
+            parts.setdefault(index, _Part()).add(item)
+        if parts and len(_text(parts)) >= len(self.text):
+            self._parts = parts
+        return self._tell()
+
+    def _tell(self) -> str:
+        text, told = self.text, self._told
+        if not text.startswith(told):  # a server that has changed its mind: what was told stays told
+            return ""
+        self._told = text
+        return text[len(told) :]
+
+    @property
+    def text(self) -> str:
+        """The message's words."""
+        return _text(self._parts)
+
+    @property
+    def refusal(self) -> str:
+        """Why the model declined, if it did."""
+        return "".join(part.refusal for _, part in sorted(self._parts.items()))
+
+    @property
+    def files(self) -> list[str]:
+        """Ids of the pictures in it."""
+        return [part.file for _, part in sorted(self._parts.items()) if part.file]
+
+    def citations(self, start: int) -> Iterator[Citation]:
+        """Its citations, in a text in which it begins at `start`."""
+        for _, part in sorted(self._parts.items()):
+            for note in part.annotations:
+                source = a_dict(note.get("file_citation")) or a_dict(note.get("file_path"))
+                begin, end = an_int(note.get("start_index")), an_int(note.get("end_index"))
+                if (id := a_str(source.get("file_id"))) and begin is not None and end is not None:
+                    marker = clean(a_str(note.get("text")))
+                    yield Citation(file_id=id, start=start + begin, end=start + end, marker=marker)
+            start += len(part.text)
+
+
+def _text(parts: dict[int, _Part]) -> str:
+    return "".join(part.text for _, part in sorted(parts.items()))
+
+
+def hosted_calls(step: dict[str, Any]) -> list[HostedCall]:
+    """The calls of the server's own tools in a step."""
+    calls = enumerate(dicts(a_dict(step.get("step_details")).get("tool_calls")))
+    step_id = a_str(step.get("id"))
+    return [
+        _hosted_call(f"{step_id}:{place}", call) for place, call in calls if call.get("type") not in (None, "function")
+    ]
+
+
+def calls_functions(step: dict[str, Any]) -> bool:
+    """Whether a step calls functions of the client's."""
+    calls = dicts(a_dict(step.get("step_details")).get("tool_calls"))
+    return any(call.get("type") == "function" or "function" in call for call in calls)
+
+
+def _hosted_call(unnamed: str, call: dict[str, Any]) -> HostedCall:
+    code, search = a_dict(call.get("code_interpreter")), a_dict(call.get("file_search"))
+    outputs = dicts(code.get("outputs"))
+    return HostedCall(
+        id=a_str(call.get("id")) or unnamed,
+        tool=a_str(call.get("type")),
+        input=clean(a_str(code.get("input"))),
+        output=clean("".join(a_str(output.get("logs")) for output in outputs)),
+        files=tuple(id for output in outputs if (id := a_str(a_dict(output.get("image")).get("file_id")))),
+        hits=tuple(_hit(hit) for hit in dicts(search.get("results"))),
+    )
+
+
+def _hit(hit: dict[str, Any]) -> SearchHit:
+    score = hit.get("score")
+    return SearchHit(
+        file_id=a_str(hit.get("file_id")),
+        filename=clean(a_str(hit.get("file_name")) or a_str(hit.get("filename"))),
+        score=float(score) if isinstance(score, int | float) else 0.0,
+        text=clean("".join(a_str(part.get("text")) for part in dicts(hit.get("content")))),
+    )

@@ -1,0 +1,102 @@
+"""The threads that conversations are on: made, checked, added to, and cleared of other people's runs."""
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+import anyio
+
+from agentkit.errors import RequestRejected, SessionBusy
+from agentkit.models.lenient import a_dict, a_str
+
+from .decode import ACTIVE
+from .encode import OPERATION, as_json, encode_thread
+from .persist import persistently
+from .place import Words, digest_of, runs_in
+from .runs import cancel
+from .wire import Wire, path
+
+OnActiveRun: TypeAlias = Literal["wait", "cancel", "raise"]
+
+_BUSY = re.compile(r"already has an active run|while a run .* is active")
+_TIP = 3
+"""Newest runs to look at: where runs of one second are listed in any order, the newest may not come first."""
+_NEWEST = 20
+
+
+def is_busy(error: RequestRejected) -> bool:
+    """Whether a thread takes nothing now, since a run is going on there."""
+    return _BUSY.search(str(error)) is not None
+
+
+async def make_thread(wire: Wire, resources: Mapping[str, Any] | None, metadata: Mapping[str, str]) -> str:
+    """A new thread. If the answer is lost, there will be another one, with nothing in it."""
+    body = encode_thread(resources, metadata)
+    return a_str((await persistently(lambda: wire.post("/threads", body))).get("id"))
+
+
+async def add_message(wire: Wire, thread: str, message: Mapping[str, Any]) -> None:
+    """Add a message to a thread, once.
+
+    Raises:
+        RequestRejected: it was refused: `is_busy`, or it is none.
+    """
+    operation = uuid.uuid4().hex
+    where = path("threads", thread, "messages")
+    body = as_json({**message, "metadata": {OPERATION: operation}})
+
+    async def found() -> dict[str, Any] | None:
+        newest = await wire.newest(where, _NEWEST)
+        return next((m for m in newest if a_dict(m.get("metadata")).get(OPERATION) == operation), None)
+
+    await persistently(lambda: wire.post(where, body), found=found)
+
+
+async def holds(wire: Wire, words: Words, policy: OnActiveRun) -> bool:
+    """Whether a thread still is what the conversation before these words says, so that they can be added to it.
+
+    It is not if the history was changed on our side, or somebody has gone on from it: another process, a branch of the
+    conversation, a run that was lost. What they have said is none of this conversation's, which then gets a thread of
+    its own.
+
+    Raises:
+        SessionBusy: a run that this conversation does not know is going on there, and the policy is to raise.
+    """
+    place = words.place
+    if place is None or digest_of(words.known, place.server) != place.digest:
+        return False
+    known = runs_in(words.known, place)
+    try:
+        newest = await wire.newest(path("threads", place.thread, "runs"), _TIP)
+    except RequestRejected as error:
+        if error.status != 404:
+            raise
+        return False
+    strange = [run for run in newest if run.get("id") not in known]
+    if policy != "wait" and any(run.get("status") in ACTIVE for run in strange):
+        await make_way(wire, place.thread, policy)
+    return not strange
+
+
+async def make_way(wire: Wire, thread: str, policy: OnActiveRun) -> None:
+    """Come to a state in which the thread has no active run, or had none for a moment.
+
+    Raises:
+        SessionBusy: it has one, and the policy is to raise.
+    """
+    for run in await active_runs(wire, thread):
+        id = a_str(run.get("id"))
+        if policy == "raise":
+            raise SessionBusy(f"the thread {thread!r} has an active run, {id!r}: wait for it, or cancel it")
+        if policy == "cancel":
+            run = await cancel(wire, thread, id)
+        pause = 0.0
+        while run.get("status") in ACTIVE:
+            await anyio.sleep(pause)
+            run, pause = await wire.look(path("threads", thread, "runs", id))
+
+
+async def active_runs(wire: Wire, thread: str) -> Sequence[dict[str, Any]]:
+    """The runs that hold a thread: one, or none."""
+    return [run for run in await wire.newest(path("threads", thread, "runs"), _TIP) if run.get("status") in ACTIVE]

@@ -1,0 +1,127 @@
+"""The requests of the Assistants wire: what is lost on the way is sent again, and nothing takes effect twice."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+from urllib.parse import quote, urlencode
+from weakref import WeakValueDictionary
+
+import anyio
+from anyio.lowlevel import RunVar
+
+from agentkit.errors import RequestRejected
+from agentkit.models.http import Call, Server
+from agentkit.models.lenient import a_str, dicts, json_object
+from agentkit.models.sse import Event
+
+from .persist import persistently
+
+HEADERS = {"OpenAI-Beta": "assistants=v2"}
+_POLL_SECONDS = 1.0
+_PAGE = 100
+_locks: RunVar["WeakValueDictionary[str, anyio.Lock]"] = RunVar("agentkit_assistants_locks")
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One server, asked within one time limit."""
+
+    server: Server
+    timeout: float | None = None
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """An object."""
+        return (await self.look(path))[0]
+
+    async def look(self, path: str) -> tuple[dict[str, Any], float]:
+        """An object, and after how many seconds the server wants to be asked again."""
+        return await persistently(lambda: self._send("get", path, None))
+
+    async def post(self, path: str, body: bytes = b"{}") -> dict[str, Any]:
+        """What a request came to, which is sent once: who sends it knows how to find out whether it took effect."""
+        return (await self._send("post", path, body))[0]
+
+    async def delete(self, path: str) -> None:
+        """Delete an object; one that is gone already is as good."""
+        try:
+            await persistently(lambda: self._send("delete", path, None))
+        except RequestRejected as error:
+            if error.status != 404:
+                raise
+
+    async def newest(self, path: str, limit: int, **query: str) -> list[dict[str, Any]]:
+        """The newest objects of a list, newest first."""
+        return dicts((await self.get(f"{path}?{urlencode({'limit': limit, 'order': 'desc', **query})}")).get("data"))
+
+    async def all(self, path: str) -> list[dict[str, Any]]:
+        """A whole list, oldest first; one that comes to nothing new is at its end, whatever the server says."""
+        found: dict[str, dict[str, Any]] = {}
+        query = {"limit": _PAGE, "order": "asc"}
+        while True:
+            page = await self.get(f"{path}?{urlencode(query)}")
+            fresh = {id: item for item in dicts(page.get("data")) if (id := a_str(item.get("id"))) not in found}
+            found |= fresh
+            if not fresh or page.get("has_more") is not True:
+                return list(found.values())
+            query["after"] = list(fresh)[-1]
+
+    def events(self, path: str, body: bytes) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
+        """The events that a request is answered with; sent once."""
+        return self.server.door().events(self._call("post", path, body))
+
+    async def _send(
+        self, method: Literal["get", "post", "delete"], path: str, body: bytes | None
+    ) -> tuple[dict[str, Any], float]:
+        return await self.server.door().send(self._call(method, path, body), _read)
+
+    def _call(self, method: Literal["get", "post", "delete"], path: str, body: bytes | None) -> Call:
+        return Call(path=path, method=method, body=body, headers=HEADERS, timeout=self.timeout, retries=0)
+
+
+def _read(body: bytes, headers: Mapping[str, str]) -> tuple[dict[str, Any], float]:
+    try:
+        pause = max(0.0, float(headers["openai-poll-after-ms"]) / 1000)
+    except (KeyError, ValueError):
+        pause = _POLL_SECONDS
+    return json_object(body), pause
+
+
+def path(*parts: str) -> str:
+    """A path of parts, each of which may be an id that somebody else has made up."""
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def lock(key: str) -> anyio.Lock:
+    """The lock of this event loop by that name; it is forgotten when nobody holds it."""
+    try:
+        locks = _locks.get()
+    except LookupError:
+        locks = WeakValueDictionary()
+        _locks.set(locks)
+    found = locks.get(key)
+    if found is None:
+        found = locks[key] = anyio.Lock(fast_acquire=True)
+    return found
+
+
+class Hold:
+    """Holds a lock until it is let go of, at the latest when the block is left."""
+
+    def __init__(self, lock: anyio.Lock) -> None:
+        self._lock = lock
+        self._held = False
+
+    async def __aenter__(self) -> Self:
+        await self._lock.acquire()
+        self._held = True
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Let others have it; it may be said more than once."""
+        if self._held:
+            self._held = False
+            self._lock.release()
