@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from . import task
-from .scenarios import HTTPX2, NO_AIOHTTP, OPENAI, TRACED, Scenario
+from .scenarios import ASSISTANTS, HTTPX2, NO_AIOHTTP, OPENAI, TRACED, Scenario
 
 Conversation = Callable[[], Awaitable[str]]
 """A conversation about to begin: call it for the last answer."""
@@ -16,7 +16,7 @@ Contestant = Callable[[], Conversation]
 
 def contestant(name: str, scenario: Scenario, url: str) -> Contestant:
     """The contestant of that name, with its client made and its modules imported."""
-    makers = {OPENAI: openai_loop, HTTPX2: httpx2_loop}
+    makers = {OPENAI: openai_loop, HTTPX2: httpx2_loop, ASSISTANTS: assistants_agent}
     return makers.get(name, agentkit_agent)(scenario, url)
 
 
@@ -82,15 +82,24 @@ def on_dicts(scenario: Scenario, converse: Callable[[Any], Awaitable[str]]) -> C
 
 def agentkit_agent(scenario: Scenario, url: str) -> Contestant:
     """An agent, defined as the README defines one."""
-    from agentkit import Agent, Limits, tool
     from agentkit.models.chat import ChatBackend
 
-    agent = Agent(
-        ChatBackend(task.MODEL, base_url=url, api_key="none"),
-        instructions=task.INSTRUCTIONS,
-        tools=[tool(task.forecast)],
-        limits=Limits(iterations=scenario.rounds + 1),
-    )
+    return on_agentkit(scenario, ChatBackend(task.MODEL, base_url=url, api_key="none"))
+
+
+def assistants_agent(scenario: Scenario, url: str) -> Contestant:
+    """The same agent on the Assistants wire, where each conversation takes one more request: it makes the thread."""
+    from agentkit.models.assistants import AssistantsBackend
+
+    return on_agentkit(scenario, AssistantsBackend(task.MODEL, base_url=url, api_key="none"))
+
+
+def on_agentkit(scenario: Scenario, model: Any) -> Contestant:
+    """The agent, on a backend."""
+    from agentkit import Agent, Limits, tool
+
+    limits = Limits(iterations=scenario.rounds + 1)
+    agent = Agent(model, instructions=task.INSTRUCTIONS, tools=[tool(task.forecast)], limits=limits)
 
     def prepare() -> Conversation:
         history = agentkit_history(scenario)  # made anew: nothing of it has been encoded before

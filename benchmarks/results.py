@@ -37,7 +37,7 @@ class Verdict:
         return self.ratio <= self.target.most
 
     def __str__(self) -> str:
-        sign = "+" if self.target.above else ""
+        sign = "+" if self.target.above else f"{self.target.times} x " if self.target.times else ""
         return f"{sign}{self.ratio:.3f} <= {sign}{self.target.most:.2f} {'met' if self.met else 'MISSED'}"
 
 
@@ -49,6 +49,8 @@ def judge(table: Table, targets: Sequence[Target]) -> list[Verdict]:
             ratios = table.ratios(target.contestant)
             if target.above:
                 ratios = [more - less for more, less in zip(ratios, table.ratios(target.above), strict=True)]
+            if target.times:
+                ratios = [one / other for one, other in zip(ratios, table.ratios(target.times), strict=True)]
             verdicts.append(Verdict(target=target, ratio=median(ratios)))
     return verdicts
 

@@ -7,6 +7,7 @@ HTTPX2 = "httpx2 loop"
 AGENTKIT = "agentkit"
 TRACED = "agentkit, traced"
 NO_AIOHTTP = "agentkit, no aiohttp"
+ASSISTANTS = "agentkit, assistants"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +51,7 @@ ONE_CALL = Scenario(
     rounds=10,
     conversations=8,
     repetitions=15,
-    contestants=(*EVERYONE, TRACED),
+    contestants=(*EVERYONE, TRACED, ASSISTANTS),
 )
 EIGHT_CALLS = Scenario(
     title="10 rounds x 8 calls",

@@ -1,7 +1,7 @@
-"""A model that costs nothing: Chat Completions over loopback, with answers made beforehand.
+"""A model that costs nothing: Chat Completions and Assistants over loopback, with answers made beforehand.
 
-The first part of the path is the script of the conversation (`Scenario.script`), the number of tool results in the
-body is where it has got to, so the server remembers nothing. HTTP/1.1 with keep-alive and `Content-Length`, no more.
+The first part of the path is the script of the conversation (`Scenario.script`), the tool results in the body say
+where it has got to, so the server remembers nothing. HTTP/1.1 with keep-alive and `Content-Length`, no more.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ import sys
 import time
 from functools import cache
 
-from . import task
+from . import assistants, task
 
-SCRIPT = re.compile(rb"POST /(\d+)x(\d+)after(\d+)in(\d+)ms/chat/completions ")
+SCRIPT = re.compile(rb"(?:POST|GET) /(\d+)x(\d+)after(\d+)in(\d+)ms(/[^? ]+)[? ]")
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -44,11 +44,14 @@ class Connection(asyncio.Protocol):
     def answer(self, request: bytes) -> None:
         script = SCRIPT.match(request)
         if script is None:
-            self.transport.write(http({"cpu_seconds": time.process_time()}))
+            self.transport.write(as_json({"cpu_seconds": time.process_time()}))
             return
-        rounds, calls, history, latency = map(int, script.groups())
-        behind = request.count(b'"tool_call_id"', self.body) // calls
-        answer = text() if behind >= history + rounds else tool_calls(behind, calls)
+        rounds, calls, history, latency = map(int, script.groups()[:4])
+        if script[5] == b"/chat/completions":
+            behind = request.count(b'"tool_call_id"', self.body) // calls
+            answer = text() if behind >= history + rounds else tool_calls(behind, calls)
+        else:
+            answer = http(*assistants.answer(rounds, calls, script[5], request[self.body :]))
         if latency:
             asyncio.get_running_loop().call_later(latency / 1000, self.transport.write, answer)
         else:
@@ -82,7 +85,7 @@ def completion(message: dict[str, object], finish_reason: str) -> bytes:
         "prompt_tokens_details": none,
         "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
     }
-    return http(
+    return as_json(
         {
             "id": "chatcmpl-bench",
             "object": "chat.completion",
@@ -96,10 +99,14 @@ def completion(message: dict[str, object], finish_reason: str) -> bytes:
     )
 
 
-def http(body: dict[str, object]) -> bytes:
+def as_json(body: dict[str, object]) -> bytes:
+    """A whole HTTP response with a JSON body."""
+    return http("application/json", json.dumps(body).encode())
+
+
+def http(content_type: str, payload: bytes) -> bytes:
     """A whole HTTP response."""
-    payload = json.dumps(body).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(payload)}\r\n\r\n"
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {len(payload)}\r\n\r\n"
     return head.encode() + payload
 
 

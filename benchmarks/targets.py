@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from . import startup
-from .scenarios import AGENTKIT, CROWD, EIGHT_CALLS, LONG_HISTORY, ONE_CALL, TRACED
+from .scenarios import AGENTKIT, ASSISTANTS, CROWD, EIGHT_CALLS, LONG_HISTORY, ONE_CALL, TRACED
+
+PER_REQUEST = 1.5 * (ONE_CALL.rounds + 2) / (ONE_CALL.rounds + 1)
+"""1.5 for each request, one more of which makes the thread."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,12 +18,15 @@ class Target:
     most: float
     above: str | None = None
     """Judge the difference to this contestant instead of the whole."""
+    times: str | None = None
+    """Judge it in units of what this contestant costs."""
 
 
 TARGETS = (
     Target(table=startup.TITLE, contestant=startup.AGENTKIT, most=0.15),
     Target(table=ONE_CALL.title, contestant=AGENTKIT, most=0.30),
     Target(table=ONE_CALL.title, contestant=TRACED, most=0.10, above=AGENTKIT),
+    Target(table=ONE_CALL.title, contestant=ASSISTANTS, most=PER_REQUEST, times=AGENTKIT),
     Target(table=EIGHT_CALLS.title, contestant=AGENTKIT, most=0.15),
     Target(table=LONG_HISTORY.title, contestant=AGENTKIT, most=0.06),
     Target(table=CROWD.title, contestant=AGENTKIT, most=0.20),

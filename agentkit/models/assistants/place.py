@@ -1,7 +1,7 @@
 """Where a conversation stands on the server, as `AssistantMessage.state` tells it. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from typing import Any
 
@@ -37,15 +37,23 @@ class Place:
 
     def state(self) -> dict[str, Any]:
         """The place as JSON, as short as can be: of an answer that nothing waits for, little is still needed."""
-        told = asdict(self)
-        told |= {"seen": list(self.seen), "ids": dict(self.ids)}
-        told["usage"] = {name: count for name, count in told["usage"].items() if count is not None}
-        needed = told if self.waiting else {name: told[name] for name in ("server", "thread", "run", "digest")}
-        return {"wire": WIRE, **{name: value for name, value in needed.items() if value}}
+        told = {name: value for name in (_ALL if self.waiting else _LASTING) if (value := getattr(self, name))}
+        if self.waiting:
+            told |= {"seen": list(self.seen), "ids": dict(self.ids), "usage": _known(self.usage)}
+        return {"wire": WIRE, **told}
 
     def their_id(self, call: ToolCall) -> str:
         """What the server calls a tool call."""
         return self.ids.get(call.id, call.id)
+
+
+_ALL = tuple(f.name for f in fields(Place))
+_LASTING = ("server", "thread", "run", "digest")
+_COUNTS = tuple(f.name for f in fields(Usage))
+
+
+def _known(usage: Usage) -> dict[str, int]:
+    return {name: count for name in _COUNTS if (count := getattr(usage, name)) is not None}
 
 
 def place_of(message: Message, server: str) -> Place | None:
@@ -53,9 +61,9 @@ def place_of(message: Message, server: str) -> Place | None:
     state = message.state if isinstance(message, AssistantMessage) else None
     if not state or state.get("wire") != WIRE or state.get("server") != server:
         return None
-    told = {f.name: state[f.name] for f in fields(Place) if f.name in state}
+    told = {name: state[name] for name in _ALL if name in state}
     try:
-        return Place(**{**told, "seen": tuple(told.get("seen", ())), "usage": Usage(**told.get("usage", {}))})
+        return Place(**told | {"seen": tuple(told.get("seen", ())), "usage": Usage(**told.get("usage", {}))})
     except TypeError:  # another version's, or nobody's: the conversation gets a new thread
         return None
 
