@@ -70,6 +70,9 @@ class ToolDefinitionError(ConfigError, TypeError):
 class ModelError(AgentError):
     """A model request, or the answer to it, failed."""
 
+    spent: Usage = Usage()
+    """What the answer used that cannot be used itself, where the provider says so; the run's usage includes it."""
+
     def __init__(self, message: str, *, status: int | None = None, request_id: str | None = None) -> None:
         super().__init__(message)
         self.status = status

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic
 
 import anyio
 
-from .errors import AgentError, ConfigError, OutputError, RunTimeout, SessionError, said
+from .errors import AgentError, ConfigError, ModelError, OutputError, RunTimeout, SessionError, said
 from .events import Emit, ModelAnswered, Out, RunFinished, RunResult, to_no_one
 from .executor import Executor
 from .limits import Budget
@@ -100,7 +100,11 @@ class Run(Generic[Out]):
         """One model call: its answer, which is now the conversation's last message."""
         self.budget.start_iteration()
         step = self.steps.reserve("model", ModelResponse)
-        response = await step(self._generate)
+        try:
+            response = await step(self._generate)
+        except ModelError as error:
+            self.budget.spend(error.spent)
+            raise
         estimate = self._estimate(response) if self.budget.limits.tokens else 0
         self.budget.spend(response.usage, estimate=estimate, pending=response.usage_pending)
         self.finish_reason, self.results_within = response.finish_reason, response.results_within
@@ -154,7 +158,8 @@ class Run(Generic[Out]):
     async def _close(self, error: BaseException) -> None:
         """Leave a history that a provider accepts and that says what happened, whatever ended the run."""
         self.messages += self.executor.settle(unanswered(self.messages))
-        await self._in_spite_of(error, self._release, "the server's run could not be cancelled")
+        if not (isinstance(error, ModelError) and error.spent.total_tokens):  # else the server has done with it
+            await self._in_spite_of(error, self._release, "the server's run could not be cancelled")
         if isinstance(error, AgentError):
             error.run_id, error.history, error.usage = self.id, tuple(self.messages), self.budget.usage
         if not isinstance(error, SessionError) and self.stored < len(self.messages):

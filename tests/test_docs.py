@@ -1,7 +1,8 @@
 """What README.md, docs/ and examples/ say is true: their code runs and prints what they show, offline.
 
 `docs_runner.py` says how a page is read. Where a page names a model such as `chat:gpt-5.5`, a server on this machine
-answers, from `ANSWERS`; pages and examples find it in OPENAI_BASE_URL, as they would find any server.
+answers, from `ANSWERS`; pages and examples find it in OPENAI_BASE_URL, as they would find any server. The page on the
+Assistants wire finds one that speaks it.
 """
 
 import ast
@@ -22,12 +23,14 @@ from docs_runner import blocks, same
 import agentkit
 from agentkit import Limits, ModelSettings, Tool
 from agentkit.telemetry import semconv
-from agentkit.testing import ChatServer, call
+from agentkit.testing import AssistantsServer, ChatServer, call
 from agentkit.testing.reply import Reply, ScriptedReply
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py") if path.name != "demo.py")
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+ELSEWHERE = {"assistants.md", "assistants.py", "local-model.md", "demo.py"}
+"""Pages and examples with a test of their own, since another server or none answers them."""
 SECONDS = 300
 """For a page or an example that hangs: a page takes a second or ten, and on a very busy machine, or where the embedded
 model answers, a minute."""
@@ -105,6 +108,13 @@ def environment() -> Iterator[dict[str, str]]:
         yield {**clean(), "OPENAI_API_KEY": "a-key", "OPENAI_BASE_URL": server.base_url}
 
 
+@pytest.fixture(scope="module")
+def assistants_environment() -> Iterator[dict[str, str]]:
+    """The same, where the server speaks the Assistants wire."""
+    with AssistantsServer.in_thread(answer) as server:
+        yield {**clean(), "OPENAI_API_KEY": "a-key", "OPENAI_BASE_URL": server.base_url}
+
+
 def clean() -> dict[str, str]:
     """This environment without keys and settings, and with the commands that are installed beside this Python."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "AGENTKIT_", "OTEL_"))}
@@ -137,17 +147,30 @@ def shown(example: Path) -> str:
     return re.sub(r"^ {4}", "", docstring.partition("It prints:")[2], flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "local-model.md"], ids=named)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in ELSEWHERE], ids=named)
 def test_a_page_prints_what_it_shows(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
     """Whoever copies code out of a page gets what the page shows."""
     run(ROOT / "tests" / "docs_runner.py", page, env=environment, cwd=tmp_path)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=named)
+@pytest.mark.parametrize("example", [example for example in EXAMPLES if example.name not in ELSEWHERE], ids=named)
 def test_an_example_prints_what_it_says(example: Path, environment: dict[str, str]) -> None:
     """Each example runs as it says at its top, and prints what it says there."""
     assert f"python {named(example)}" in example.read_text(encoding="utf-8")
     assert same(run(example, env=environment)) == same(shown(example))
+
+
+def test_the_page_on_the_assistants_wire_prints_what_it_shows(
+    assistants_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """With a server that keeps assistants and threads."""
+    run(ROOT / "tests" / "docs_runner.py", ROOT / "docs" / "assistants.md", env=assistants_environment, cwd=tmp_path)
+
+
+def test_the_assistants_example_prints_what_it_says() -> None:
+    """Without a server: it brings one."""
+    example = ROOT / "examples" / "assistants.py"
+    assert same(run(example, env=clean())) == same(shown(example))
 
 
 @pytest.mark.local_model

@@ -224,6 +224,11 @@ class Door:
                 with anyio.move_on_after(CLOSE_SECONDS, shield=True):
                     await response.aclose()
 
+    def strike(self, error: ModelError) -> None:
+        """Strike this server's keys out of an error that was raised outside of a request."""
+        for lane in self._lanes:
+            _strike(error, lane.client, None)
+
     async def _send(self, client: "AsyncOpenAI", call: Call, *, stream: bool) -> Any:
         import httpx2
         import openai
@@ -232,15 +237,15 @@ class Door:
 
         if _loopback_only and not _LOOPBACK.match(client.base_url.host):
             raise ConfigError(f"a request to {client.base_url.host!r} was made where real models are forbidden")
-        content: Any = {"content": call.body} if call.method == "post" else {}
+        more: Any = {} if call.method == "delete" else {"stream": stream, "stream_cls": openai.AsyncStream[Any]}
+        if call.method == "post":
+            more["content"] = call.body
         with mapped(client):
             return await getattr(client, call.method)(
                 call.path if self._server.client else f"{str(client.base_url).rstrip('/')}{call.path}",  # it is cheaper
                 cast_to=httpx2.Response,
                 options=_options_of(call),
-                stream=stream,
-                stream_cls=openai.AsyncStream[Any],
-                **content,
+                **more,
             )
 
     @asynccontextmanager
@@ -327,7 +332,7 @@ async def _events(chunks: AsyncIterator[bytes], client: "AsyncOpenAI") -> AsyncG
 def _strike(error: ModelError, client: "AsyncOpenAI", response: Any) -> None:
     from .http_errors import strike
 
-    strike(error, client, response.request)
+    strike(error, client, response and response.request)
 
 
 async def _leave(chunks: AsyncIterator[bytes], patience: float) -> None:

@@ -68,7 +68,7 @@ def _of_connection(cause: BaseException, host: str) -> ModelError:
 def _of_status(error: openai.APIStatusError) -> ModelError:
     told = error.body if isinstance(error.body, Mapping) else {}
     message = str(told.get("message") or error.message)[:2000]
-    if error.status_code == 404 and told.get("code") in (None, "unknown_url"):
+    if error.status_code == 404 and (told.get("code") == "unknown_url" or not told.get("message")):
         url = error.request.url
         message += f" at {url.scheme}://{url.netloc.decode()}{url.path}; does the base URL end in /v1?"
     return of_code(

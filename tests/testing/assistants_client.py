@@ -1,7 +1,7 @@
 """A bare client of the Assistants wire, for the tests of the server: it reads what is there and knows nothing of us."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
 import anyio
@@ -54,7 +54,7 @@ async def refused(client: httpx2.AsyncClient, path: str, method: str = "POST", *
     return str(error["message"])
 
 
-async def frames(client: httpx2.AsyncClient, path: str, **body: Any) -> AsyncIterator[Sent]:
+async def frames(client: httpx2.AsyncClient, path: str, **body: Any) -> AsyncGenerator[Sent, None]:
     """A stream's events as they come, comments left out, read as the HTML standard says."""
     async with client.stream("POST", path, json={**body, "stream": True}) as response:
         assert response.headers["content-type"].startswith("text/event-stream")

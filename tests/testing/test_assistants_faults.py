@@ -45,9 +45,10 @@ class Once:
 
 async def heard(client: httpx2.AsyncClient, path: str, **body: Any) -> tuple[list[Sent], bool]:
     """What arrived of a stream, and whether it broke off."""
-    got = []
+    got: list[Sent] = []
+    events = frames(client, path, **body)
     try:
-        async for event in frames(client, path, **body):
+        while (event := await anext(events, None)) is not None:
             got.append(event)
     except httpx2.TransportError:
         return got, True

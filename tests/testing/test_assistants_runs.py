@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 from assistants_client import (
@@ -371,6 +372,28 @@ async def test_a_run_goes_on_without_its_listener(after: int) -> None:
                 pass
         assert texts(server.messages(run["thread_id"])) == ["Any A-1?", "Three left of A-1."]
     assert now["usage"] is not None
+
+
+async def test_an_async_script_answers_though_nobody_listens_any_more() -> None:
+    """The model is not stopped by a client that hangs up, and its answer takes effect when it is there."""
+    asked, answer = anyio.Event(), anyio.Event()
+
+    async def script(body: Mapping[str, Any]) -> str:
+        asked.set()
+        await answer.wait()
+        return "Three left."
+
+    async with AssistantsServer(script) as server, http(server) as client:
+        path, assistant = await start(client, "Any A-1?")
+        with anyio.fail_after(5):
+            await leave(server, f"{path}/runs", 3, assistant_id=assistant)
+            await asked.wait()
+            await server.requests[2].hung_up.wait()
+            assert server.runs(path.removeprefix("/threads/"))[0]["status"] == "in_progress"
+            answer.set()
+            while server.runs(path.removeprefix("/threads/"))[0]["status"] != "completed":
+                await anyio.lowlevel.checkpoint()
+        assert texts(server.messages(path.removeprefix("/threads/"))) == ["Any A-1?", "Three left."]
 
 
 async def test_what_holds_a_run_holds_it_without_its_listener_too() -> None:

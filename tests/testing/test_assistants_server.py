@@ -414,6 +414,70 @@ async def test_words_that_were_taken_back_leave_their_calls() -> None:
     assert [message["content"] for message in asked[2]] == ["One", None, "3", "Hi."]
 
 
+async def upload(client: httpx2.AsyncClient, text: str) -> str:
+    form: Any = {"file": ("a.txt", text.encode())}
+    response = await client.post("/files", files=form, data={"purpose": "assistants"})
+    assert response.status_code == 200, response.text
+    return str(response.json()["id"])
+
+
+async def test_files_of_messages_go_to_the_tools_of_their_thread() -> None:
+    """The first one to be searched makes the thread a vector store, which the next one goes to as well."""
+    async with AssistantsServer(["Hi."]) as server, http(server) as client:
+        one, two, code = [await upload(client, text) for text in ("One", "Two", "x = 1")]
+        search, run_it = {"type": "file_search"}, {"type": "code_interpreter"}
+        first = {"role": "user", "content": "Look.", "attachments": [{"file_id": one, "tools": [search]}]}
+        thread = await post(client, "/threads", messages=[first])
+        path = f"/threads/{thread['id']}"
+        both = [{"file_id": two, "tools": [search]}, {"file_id": code, "tools": [run_it]}]
+        message = await post(client, f"{path}/messages", role="user", content="And these.", attachments=both)
+        resources = (await get(client, path))["tool_resources"]
+        [store] = resources["file_search"]["vector_store_ids"]
+        made = await get(client, f"/vector_stores/{store}")
+    assert message["attachments"] == both
+    assert thread["tool_resources"] == {"file_search": {"vector_store_ids": [store]}}
+    assert resources["code_interpreter"] == {"file_ids": [code]}
+    assert made["expires_after"] == {"anchor": "last_active_at", "days": 7}
+    assert made["file_counts"]["total"] == 2
+
+
+async def test_an_assistants_vector_store_is_made_with_it_or_must_be_there() -> None:
+    """The answer has its id; files and stores that nobody knows are refused, and nothing is made."""
+    async with AssistantsServer([]) as server, http(server) as client:
+        wanted = {"file_search": {"vector_stores": [{"file_ids": [await upload(client, "One")]}]}}
+        made = await post(client, "/assistants", model="m", tool_resources=wanted)
+        changed = await post(client, f"/assistants/{made['id']}", tool_resources=made["tool_resources"])
+        answers = [
+            await client.post("/assistants", json={"model": "m", "tool_resources": resources})
+            for resources in (
+                {"file_search": {"vector_store_ids": ["vs_x"]}},
+                {"code_interpreter": {"file_ids": ["file-x"]}},
+                {"file_search": {"vector_stores": [{"file_ids": ["file-x"]}]}},
+            )
+        ]
+        picture = [{"type": "image_file", "image_file": {"file_id": "file-x"}}]
+        answers.append(await client.post("/threads", json={"messages": [{"role": "user", "content": picture}]}))
+        attached = {
+            "role": "user",
+            "content": "x",
+            "attachments": [{"file_id": "file-x", "tools": [{"type": "file_search"}]}],
+        }
+        answers.append(await client.post("/threads", json={"messages": [attached]}))
+    assert list(made["tool_resources"]["file_search"]) == ["vector_store_ids"]
+    assert changed["tool_resources"] == made["tool_resources"]
+    assert [answer.status_code for answer in answers] == [404] * 5
+    assert answers[0].json()["error"]["message"] == "No vector store found with id 'vs_x'."
+    assert answers[1].json()["error"]["message"] == "No such File object: file-x"
+    assert (len(server.assistants), server.threads) == (1, [])
+
+
+async def test_a_test_may_put_a_file_on_the_server() -> None:
+    """As if the code interpreter had written it: the client finds it under the id that the answer names."""
+    async with AssistantsServer([]) as server, http(server) as client:
+        plot = server.files.add_file("plot.png", b"\x89PNG")
+        assert (await client.get(f"/files/{plot['id']}/content")).content == b"\x89PNG"
+
+
 async def test_an_async_script_may_wait_for_other_threads() -> None:
     """Fifty runs are with the model at the same time, and each gets its own answer."""
     asked: list[Any] = []

@@ -1,13 +1,18 @@
 """What `AssistantsServer` refuses: a request that works here works with the strictest Assistants server."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from copy import deepcopy
+from typing import Any, get_type_hints
 
 import httpx2
+import openai.types.beta as params
 import pytest
 from assistants_client import FUNCTION, HEADERS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agentkit.testing import AssistantsServer
+from agentkit.testing.assistants import strict
 
 USER = {"role": "user", "content": "Hello?"}
 LONG = "x" * 256_001
@@ -117,7 +122,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
      "content[0].image_url.url"),
     ("messages", {"content": LONG}, "content"),
     ("messages", {"attachments": [{"file_id": "file-1"}]}, "attachments[0].tools"),
-    ("messages", {"attachments": [{"file_id": "file-1", "tools": [{"type": "function"}]}]}, "attachments[0].tools[0].type"),
+    ("messages", {"attachments": [{"file_id": "file-1", "tools": [{"type": "x"}]}]}, "attachments[0].tools[0].type"),
     ("runs", {"assistant_id": None}, "assistant_id"),
     ("runs", {"tools": functions(21)}, "tools"),
     ("runs", {"max_completion_tokens": 255}, "max_completion_tokens"),
@@ -199,6 +204,81 @@ def test_a_body_is_a_json_object(client: httpx2.Client) -> None:
     assert client.post("/threads", content=b"a=b", headers={"content-type": "text/plain"}).status_code == 415
     answer = client.post("/threads", json={}, headers={"idempotency-key": "1"})
     assert answer.status_code == 200
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 300) | st.sampled_from(["", "f", "text", "function", "file_search"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "role", "content", "function", "text", "file_ids", "tools"]), inner)
+    ),
+    max_leaves=10,
+)
+WHOLE: dict[str, Any] = {
+    "messages": [
+        {**USER, "content": [{"type": "text", "text": "x"}], "attachments": [{"file_id": "f", "tools": [{}]}]}
+    ],
+    "tools": [FUNCTION, *HOSTED],
+    "tool_resources": {"code_interpreter": {"file_ids": []}, "file_search": {"vector_stores": [{"file_ids": []}]}},
+    "metadata": {"a": "b"},
+    "response_format": schema(),
+    "truncation_strategy": {"type": "last_messages", "last_messages": 1},
+    "tool_choice": {"type": "function", "function": {"name": "units_left"}},
+    "tool_outputs": [{"tool_call_id": "x", "output": "y"}],
+}
+BODIES = {
+    "/assistants": ["tools", "tool_resources", "metadata", "response_format"],
+    "/threads": ["messages", "tool_resources", "metadata"],
+    "messages": ["messages"],
+    "runs": ["tools", "truncation_strategy", "tool_choice", "response_format"],
+    "/threads/runs": ["tools", "tool_resources", "metadata"],
+    "outputs": ["tool_outputs"],
+}
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The ways to all values inside a value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield (*way, key)
+        yield from places(each, (*way, key))
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_request_is_too_strange_to_be_judged(send: Send, data: st.DataObject) -> None:
+    """Whatever JSON stands in whatever place: taken or refused, never an error of the server's own."""
+    where = data.draw(st.sampled_from(["/assistants", "/threads", "messages", "runs", "/threads/runs", "outputs"]))
+    body = deepcopy({name: WHOLE[name] for name in BODIES[where]})
+    if where == "messages":
+        body = body["messages"][0]
+    *way, last = data.draw(st.sampled_from(list(places(body))))
+    at: Any = body
+    for step in way:
+        at = at[step]
+    at[last] = data.draw(JSON)
+    assert send(where, body).status_code in {200, 400, 404}
+
+
+def test_every_parameter_we_know_is_openais() -> None:
+    """The lists of parameters are the SDK's, so that a misspelt one is refused as OpenAI does."""
+    described = {
+        "/assistants": params.assistant_create_params.AssistantCreateParams,
+        "/threads": params.thread_create_params.ThreadCreateParams,
+        "messages": params.threads.message_create_params.MessageCreateParams,
+        "runs": params.threads.run_create_params.RunCreateParamsStreaming,
+        "/threads/runs": params.thread_create_and_run_params.ThreadCreateAndRunParamsStreaming,
+    }
+    ours = {
+        "/assistants": strict._ASSISTANT,
+        "/threads": {"messages", "tool_resources", "metadata"},
+        "messages": {"role", "content", "attachments", "metadata"},
+        "runs": strict._RUN,
+        "/threads/runs": strict._RUN_WITH_THREAD - {"reasoning_effort"},
+    }
+    for where, kind in described.items():
+        assert ours[where] <= get_type_hints(kind).keys(), where
+        assert get_type_hints(kind).keys() - ours[where] <= {"include"}, where
 
 
 def names(client: httpx2.Client, query: str) -> tuple[list[str], bool]:

@@ -4,7 +4,7 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from agentkit.messages import AssistantMessage, FilePart, ImagePart, Message, Pa
 from agentkit.models.base import Delta, ModelInfo, ModelRequest, ModelResponse, OnDelta
 from agentkit.models.http import CONCURRENCY, Server, masked
 
-from .decode import Turn, less, usage_of
+from .content import decode_thread
+from .decode import Turn, untold
 from .encode import (
     check_metadata,
     encode_assistant,
@@ -26,7 +27,7 @@ from .files import Files
 from .keeper import Keeper
 from .place import Place, Results, Words, next_move, place_of
 from .runs import Exchange, cancel
-from .threads import OnActiveRun, active_runs, add_message, holds, is_busy, make_thread, make_way
+from .threads import OnActiveRun, active_runs, add_message, holds, is_busy, make_thread, make_way, says_more
 from .wire import Hold, Wire, lock, path
 
 if TYPE_CHECKING:
@@ -36,58 +37,51 @@ _MESSAGES_OF_A_RUN = 32
 """Messages that can be said with a run; what is older is added to the thread one by one."""
 
 
+@dataclass(eq=False)
 class AssistantsBackend:
     """A model on a server that speaks the Assistants wire, version 2.
 
     Our history is the truth, and the thread is the server's copy of it: if somebody else has gone on in the thread, or
     the history was changed, the conversation gets a new thread. With `thread=`, that thread is the truth.
 
-    Args:
-        model: The model's name, as the server knows it. It may be empty where `assistant` is given.
-        base_url: Where the server is, `http://localhost:8000/v1` for example; OPENAI_BASE_URL if not given.
-        api_key: The key; OPENAI_API_KEY if not given.
-        client: An `openai.AsyncOpenAI` of your own, instead of the two above.
-        concurrency: Requests to this server at the same time, over all agents of an event loop.
-        assistant: The id of an assistant to be used as it is. The agent's instructions are added to its own, and its
-            tools have to be those of the agent. If not given, one with the agent's content is found or made.
-        thread: The id of a thread on which all that this backend is asked is said.
-        on_active_run: What to do when somebody else's run holds the thread: wait for its end, cancel it, or raise
-            SessionBusy.
-        metadata: For the threads and the runs that are made, up to 14 pairs.
-
     Raises:
         ConfigError: there is neither a model nor an assistant, or the metadata does not fit.
     """
 
-    def __init__(
-        self,
-        model: str = "",
-        *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        client: "AsyncOpenAI | None" = None,
-        concurrency: int = CONCURRENCY,
-        assistant: str | None = None,
-        thread: str | None = None,
-        on_active_run: OnActiveRun = "wait",
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
-        if not (model or assistant):
+    model: str = ""
+    """The model's name, as the server knows it. It may be empty where `assistant` is given."""
+    _: KW_ONLY
+    base_url: str | None = field(default=None, repr=False)
+    """Where the server is, `http://localhost:8000/v1` for example; OPENAI_BASE_URL if not given."""
+    api_key: str | None = field(default=None, repr=False)
+    """The key; OPENAI_API_KEY if not given."""
+    client: "AsyncOpenAI | None" = field(default=None, repr=False)
+    """An `openai.AsyncOpenAI` of your own, instead of the two above."""
+    concurrency: int = CONCURRENCY
+    """Requests to this server at the same time, over all agents of an event loop."""
+    assistant: str | None = None
+    """The id of an assistant to be used as it is: the agent's instructions are added to its own, and its functions are
+    the agent's tools. If not given, one with the agent's content is found or made."""
+    thread: str | None = None
+    """The id of a thread on which all that this backend is asked is said."""
+    on_active_run: OnActiveRun = "wait"
+    """What to do when somebody else's run holds the thread: cancel it, raise SessionBusy, or wait for its end. On a
+    thread of agentkit's own there is nothing to wait for: the conversation gets a new one."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """For the threads and the runs that are made; up to 14 pairs."""
+
+    def __post_init__(self) -> None:
+        if not (self.model or self.assistant):
             raise ConfigError('the model\'s name is missing: write "assistants:NAME", or AssistantsBackend("NAME")')
-        if on_active_run not in {"wait", "cancel", "raise"}:
-            raise ConfigError(f'on_active_run={on_active_run!r}: write "wait", "cancel" or "raise"')
-        check_metadata(metadata or {})
-        self.model = model
-        self.server = Server(base_url=base_url, api_key=api_key, client=client, concurrency=concurrency)
-        self.assistant = assistant
-        self.thread = thread
-        self.on_active_run: OnActiveRun = on_active_run
-        self.metadata = dict(metadata or {})
-        self._keeper = Keeper()
+        if self.on_active_run not in {"wait", "cancel", "raise"}:
+            raise ConfigError(f'on_active_run={self.on_active_run!r}: write "wait", "cancel" or "raise"')
+        check_metadata(self.metadata)
+        self.server = Server(
+            base_url=self.base_url, api_key=self.api_key, client=self.client, concurrency=self.concurrency
+        )
 
     def __repr__(self) -> str:
-        url = self.server.base_url
-        return f"AssistantsBackend({self.model!r}, base_url={url and masked(url)!r})"
+        return f"AssistantsBackend({self.model!r}, base_url={self.base_url and masked(self.base_url)!r})"
 
     @cached_property
     def info(self) -> ModelInfo:
@@ -113,9 +107,10 @@ class AssistantsBackend:
                 async with self._exchange(asked, move.place) as exchange:
                     if await exchange.submit(move):
                         return await exchange.response()
-                move = move.otherwise
-            elif move.place is not None and move.place.waiting:
-                await cancel(asked.wire, move.place.thread, move.place.run)
+                return await self._speak_instead(asked, move.otherwise, exchange.turn.run)
+            if move.place is not None and move.place.waiting:
+                run = await cancel(asked.wire, move.place.thread, move.place.run)
+                return await self._speak_instead(asked, move, run)
             return await self._speak(asked, move)
 
     async def release(self, answer: AssistantMessage) -> Usage:
@@ -123,9 +118,17 @@ class AssistantsBackend:
         place = place_of(answer, self._where)
         if place is None or not place.waiting:
             return Usage()
-        run = await cancel(Wire(self.server), place.thread, place.run)
-        usage = run.get("usage")
-        return less(usage_of(usage), place.usage) if isinstance(usage, dict) else Usage()
+        return untold(await cancel(Wire(self.server), place.thread, place.run), place)
+
+    async def history(self, thread: str) -> list[Message]:
+        """What was said on a thread, so that the conversation can go on anywhere: `agent.run(..., history=...)`.
+
+        Tool calls are not part of a thread's messages; an answer that only called tools is left out.
+
+        Raises:
+            ModelError: the server could not be asked, or has no such thread.
+        """
+        return decode_thread(await Wire(self.server).all(path("threads", thread, "messages")))
 
     async def forget(self, history: Sequence[Message]) -> None:
         """Delete the threads that a conversation is on, those that agentkit has made.
@@ -146,28 +149,42 @@ class AssistantsBackend:
         return await self._keeper.delete_all(Wire(self.server))
 
     @cached_property
+    def _keeper(self) -> Keeper:
+        return Keeper(self.server, self._where)
+
+    @cached_property
     def _where(self) -> str:
         url = self.server.url()
         return f"{self.info.address}:{self.info.port}{url.path.rstrip('/')}"
 
+    async def _speak_instead(self, asked: "_Asked", words: Words, run: dict[str, Any]) -> ModelResponse:
+        """Say in words what a run was not told any more, or did not understand; its usage is part of the answer's."""
+        place = words.place
+        assert place is not None
+        if self.thread is None and await says_more(asked.wire, place):
+            words = replace(words, place=None)
+        response = await self._speak(asked, words)
+        return replace(response, usage=response.usage + untold(run, place))
+
     async def _speak(self, asked: "_Asked", words: Words) -> ModelResponse:
         """Say something in a new run, on the thread that the conversation is on."""
+        answering = await self._answering(asked)
         if self.thread is not None:
-            return await self._speak_on(self.thread, asked, words)
+            return await self._speak_on(self.thread, asked, answering, words)
         if words.place is not None:
-            async with Hold(lock(f"thread {self._where} {words.place.thread}")) as hold:
+            async with self._hold(words.place.thread) as hold:
                 if await holds(asked.wire, words, self.on_active_run):
                     said = await self._encoded(words.messages)
                     try:
-                        return await self._run(asked, words.place.thread, said, hold.let_go)
+                        return await self._run(asked, answering, words.place.thread, said, hold.let_go)
                     except RequestRejected as error:
                         if not is_busy(error):
                             raise
         resources = encode_resources(asked.request.tools, "thread")
         thread = await make_thread(asked.wire, resources, self.metadata)
-        return await self._run(asked, thread, await self._encoded(asked.request.messages), _nothing)
+        return await self._run(asked, answering, thread, await self._encoded(asked.request.messages), _nothing)
 
-    async def _speak_on(self, thread: str, asked: "_Asked", words: Words) -> ModelResponse:
+    async def _speak_on(self, thread: str, asked: "_Asked", answering: str, words: Words) -> ModelResponse:
         """Say something on a thread that others may speak on too; with nothing to say, take up a run that waits."""
         said = await self._encoded(words.messages)
         if not said and (active := await active_runs(asked.wire, thread)):
@@ -176,36 +193,39 @@ class AssistantsBackend:
                 return await exchange.response()
         while True:
             try:
-                return await self._run(asked, thread, said, _nothing)
+                async with self._hold(thread):
+                    return await self._run(asked, answering, thread, said, _nothing)
             except RequestRejected as error:
                 if not is_busy(error):
                     raise
             await make_way(asked.wire, thread, self.on_active_run)
 
+    def _hold(self, thread: str) -> Hold:
+        return Hold(lock(f"thread {self._where} {thread}"))
+
     async def _run(
-        self, asked: "_Asked", thread: str, said: list[dict[str, Any]], known: Callable[[], None]
+        self, asked: "_Asked", answering: str, thread: str, said: list[dict[str, Any]], known: Callable[[], None]
     ) -> ModelResponse:
         """One run on a thread. Of what is said, what has been added to the thread is taken away."""
         while len(said) > _MESSAGES_OF_A_RUN:
             await add_message(asked.wire, thread, said[0])
             del said[0]
+        overrides = encode_overrides(asked.request, self.model) if self.assistant else {}
         while True:
-            assistant, overrides = await self._answering(asked)
-            body = {**encode_run(asked.request, assistant, said, self.metadata), **overrides}
+            body = {**encode_run(asked.request, answering, said, self.metadata), **overrides}
             try:
                 async with self._exchange(asked, None) as exchange:
                     await exchange.begin(thread, body, known)
                     return await exchange.response()
             except RequestRejected as error:
-                if error.status != 404 or assistant not in str(error) or not self._keeper.forget(assistant):
+                if error.status != 404 or answering not in str(error) or not self._keeper.forget(answering):
                     raise
+            answering = await self._answering(asked)
 
-    async def _answering(self, asked: "_Asked") -> tuple[str, dict[str, Any]]:
-        """The assistant that is to answer, and what the run says differently from it."""
+    async def _answering(self, asked: "_Asked") -> str:
+        """The id of the assistant that is to answer."""
         body = encode_assistant(asked.request, self.model)
-        if self.assistant is not None:
-            return self.assistant, encode_overrides(asked.request, self.model)
-        return await self._keeper.assistant(asked.wire, body, self._where), {}
+        return self.assistant or await self._keeper.assistant(asked.wire, body)
 
     async def _encoded(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         return encode_messages([await self._uploaded(message) for message in messages])

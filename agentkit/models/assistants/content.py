@@ -4,7 +4,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentkit.messages import Citation, HostedCall, SearchHit, clean
+from agentkit.messages import (
+    AssistantMessage,
+    Citation,
+    FilePart,
+    HostedCall,
+    ImagePart,
+    Message,
+    Part,
+    SearchHit,
+    TextPart,
+    UserMessage,
+    clean,
+)
 from agentkit.models.lenient import a_dict, a_str, an_int, dicts
 
 
@@ -82,6 +94,41 @@ class Said:
 
 def _text(parts: dict[int, _Part]) -> str:
     return "".join(part.text for _, part in sorted(parts.items()))
+
+
+def decode_thread(messages: list[dict[str, Any]]) -> list[Message]:
+    """A thread's messages, oldest first, as a history."""
+    history: list[Message] = []
+    for message in messages:
+        said = Said()
+        content = dicts(message.get("content"))
+        text = clean(said.see_whole(content))
+        if message.get("role") == "assistant":
+            citations, files = tuple(said.citations(0)), tuple(said.files)
+            history += [AssistantMessage(text=text, citations=citations, files=files)] if text or files else []
+        elif parts := [*_parts(content), *_attached(message)]:
+            only_text = len(parts) == 1 and isinstance(parts[0], TextPart)
+            history.append(UserMessage(content=text if only_text else tuple(parts)))
+    return history
+
+
+def _parts(content: list[dict[str, Any]]) -> Iterator[Part]:
+    for item in content:
+        match item.get("type"):
+            case "image_url":
+                yield ImagePart(url=a_str(a_dict(item.get("image_url")).get("url")))
+            case "image_file":
+                yield FilePart(id=a_str(a_dict(item.get("image_file")).get("file_id")), use="image")
+            case "text":
+                yield TextPart(text=clean(a_str(a_dict(item.get("text")).get("value"))))
+
+
+def _attached(message: dict[str, Any]) -> Iterator[FilePart]:
+    for attachment in dicts(message.get("attachments")):
+        for tool in dicts(attachment.get("tools")):
+            match tool.get("type"):
+                case "file_search" | "code_interpreter" as use:
+                    yield FilePart(id=a_str(attachment.get("file_id")), use=use)
 
 
 def hosted_calls(step: dict[str, Any]) -> list[HostedCall]:

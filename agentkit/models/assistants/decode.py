@@ -37,8 +37,10 @@ ACTIVE = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
 _BETWEEN = "\n\n"
 """What stands between two messages of one answer."""
 _OUT_OF_MONEY = re.compile("quota|billing", re.IGNORECASE)
+_YEAR = 366 * 86_400.0
 _MARGIN = 15.0
 """Seconds before a run expires by which its tools have to be done."""
+_NOWHERE = Place(server="", thread="", run="")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -88,7 +90,9 @@ class Turn:
     def lifetime(self) -> float | None:
         """Seconds from when the run was made until it expires, where the server says so."""
         made, ends = self.run.get("created_at"), self.run.get("expires_at")
-        return ends - made if isinstance(made, int | float) and isinstance(ends, int | float) else None
+        if not (isinstance(made, int | float) and isinstance(ends, int | float)):
+            return None
+        return ends - made if 0 < ends - made < _YEAR else None
 
     @property
     def lacks_run(self) -> bool:
@@ -180,7 +184,11 @@ class Turn:
         Raises:
             ModelError: it has failed, or its answer cannot be used.
         """
-        self._check()
+        try:
+            self._check()
+        except ModelError as error:
+            error.spent = self._fresh_usage()
+            raise
         waiting = self.status == "requires_action"
         calls, ids = self._calls() if waiting else ((), {})
         message, usage = self._message(calls), self._fresh_usage()
@@ -246,8 +254,8 @@ class Turn:
 
     def _fresh_usage(self) -> Usage:
         """What was used and no answer has told yet: of the run, or as long as it does not say, of its steps."""
-        if isinstance(usage := self.run.get("usage"), dict):
-            return less(usage_of(usage), self.before.usage if self.before else Usage())
+        if isinstance(self.run.get("usage"), dict):
+            return untold(self.run, self.before or _NOWHERE)
         return sum(self._usage.values(), Usage())
 
     def _check(self) -> None:
@@ -300,10 +308,13 @@ def usage_of(usage: dict[str, Any]) -> Usage:
     )
 
 
-def less(whole: Usage, part: Usage) -> Usage:
-    """What is left of a usage; what is not known of the part is taken for nothing."""
+def untold(run: dict[str, Any], place: Place) -> Usage:
+    """What a run has used that no answer has told; what is not known is taken for nothing."""
+    if not isinstance(usage := run.get("usage"), dict):
+        return Usage()
+    whole = usage_of(usage)
     left = {
-        f.name: None if (n := getattr(whole, f.name)) is None else max(0, n - (getattr(part, f.name) or 0))
+        f.name: None if (n := getattr(whole, f.name)) is None else max(0, n - (getattr(place.usage, f.name) or 0))
         for f in fields(Usage)
     }
     return Usage(**left)

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import anyio
 
-from agentkit.errors import ConfigError, ModelError, RateLimited, RequestRejected
+from agentkit.errors import ConfigError, ModelError, RequestRejected
 from agentkit.messages import SearchHit, clean
 from agentkit.models.http import Call, Server, masked
 from agentkit.models.lenient import a_dict, a_str, an_int, dicts
@@ -121,7 +121,11 @@ class Files:
         return file_info(told)
 
     async def delete(self, file: str) -> None:
-        """Take a file from the server, and out of all vector stores."""
+        """Take a file from the server, and out of all vector stores.
+
+        Raises:
+            RequestRejected: it is not there.
+        """
         await self._delete(f"/files/{segment(file)}")
 
     async def create_store(
@@ -198,7 +202,7 @@ class Files:
         return tuple(search_hit(found) for found in dicts(page.data.get("data")))
 
     async def delete_store(self, store: str) -> None:
-        """Delete a vector store; its files stay on the server."""
+        """Delete a vector store; its files stay on the server. See `delete`."""
         await self._delete(store_path(store))
 
     async def _upload(
@@ -279,20 +283,12 @@ class Files:
         return [f"{', '.join(ids)} ({reason})" for reason, ids in reasons.items()] + more
 
     async def _delete(self, path: str) -> None:
-        lost = False
-
-        async def attempt() -> None:
-            nonlocal lost
-            try:
-                await self.server.door().send(_call("delete", path), read_answer)
-            except RequestRejected as error:
-                if not (lost and error.status == 404):
-                    raise
-            except ModelError as error:
-                lost = lost or not isinstance(error, RateLimited)
+        await self._ask("get", path)  # raises if it is not there: from now on, a 404 means that it is gone
+        try:
+            await persistently(lambda: self.server.door().send(_call("delete", path), read_answer))
+        except RequestRejected as error:
+            if error.status != 404:
                 raise
-
-        await persistently(attempt)
 
     async def _ask(self, method: Literal["get", "post"], path: str, body: Mapping[str, Any] | None = None) -> Answer:
         """Send a request that does no harm if it is sent twice."""

@@ -3,37 +3,42 @@
 from typing import Any
 
 from agentkit.errors import ConfigError
+from agentkit.models.http import Server
 from agentkit.models.lenient import a_dict, a_str
 
 from .encode import MARK, as_json
 from .persist import persistently
 from .wire import Wire, lock, path
 
+_known: dict[tuple[str, int, str], str] = {}
+"""The assistants that this process has found: where, for whom, with which fingerprint -> the id."""
+
 
 class Keeper:
-    """Knows which assistant on the server has which content, for one backend.
+    """Knows which assistant on a server has which content.
 
     The content's fingerprint stands in the assistant's metadata, so other processes find it too. A new content is a new
     assistant: two versions of a program that run side by side do not overwrite each other's.
     """
 
-    def __init__(self) -> None:
-        self._known: dict[str, str] = {}
+    def __init__(self, server: Server, where: str) -> None:
+        self._whose = where, hash(server)
 
-    async def assistant(self, wire: Wire, body: dict[str, Any], where: str) -> str:
+    async def assistant(self, wire: Wire, body: dict[str, Any]) -> str:
         """The id of an assistant with this content; it is made if there is none, and mended if somebody changed it."""
-        mark = body["metadata"][MARK]
-        if mark not in self._known:
-            async with lock(f"assistant {where} {mark}"):
-                if mark not in self._known:
-                    self._known[mark] = await self._find_or_make(wire, body, mark)
-        return self._known[mark]
+        key = (*self._whose, body["metadata"][MARK])
+        if key not in _known:
+            async with lock(f"assistant {key}"):
+                if key not in _known:
+                    _known[key] = await self._find_or_make(wire, body)
+        return _known[key]
 
     def forget(self, id: str) -> bool:
         """Look for it again next time, since it is gone; whether it was known."""
-        known = len(self._known)
-        self._known = {mark: kept for mark, kept in self._known.items() if kept != id}
-        return len(self._known) < known
+        keys = [key for key, known in _known.items() if known == id and key[:2] == self._whose]
+        for key in keys:
+            del _known[key]
+        return bool(keys)
 
     async def delete_all(self, wire: Wire) -> int:
         """Delete all assistants that agentkit has made there; how many there were."""
@@ -43,7 +48,8 @@ class Keeper:
             self.forget(id)
         return len(made)
 
-    async def _find_or_make(self, wire: Wire, body: dict[str, Any], mark: str) -> str:
+    async def _find_or_make(self, wire: Wire, body: dict[str, Any]) -> str:
+        mark = body["metadata"][MARK]
         found = await self._found(wire, mark)
         if found is None:
             found = await persistently(

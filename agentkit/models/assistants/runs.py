@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import anyio
 
 from agentkit.errors import ConnectionFailed, ModelError, RequestRejected
+from agentkit.hosted import FileSearch
 from agentkit.models.base import Delta, ModelResponse
 from agentkit.models.lenient import a_dict, a_str
 
@@ -25,6 +27,7 @@ CANCEL_SECONDS = 5.0
 _NEWEST = 20
 _ALL = 100
 """Messages and steps of one run: more than there are."""
+_PASSAGES = "step_details.tool_calls[*].file_search.results[*].content"
 _GIVEN_UP = frozenset({"expired", "cancelling", "cancelled"})
 _LOOKS = (0.0, 0.1, 0.4)
 """Seconds before each look for a run that was asked for when its asker was cancelled."""
@@ -67,9 +70,10 @@ class Exchange:
         operation = uuid.uuid4().hex
         whole = as_json({**body, "metadata": {**a_dict(body.get("metadata")), OPERATION: operation}})
         self._asked = thread, operation
+        where = path("threads", thread, "runs") + ("?" + urlencode(self._include) if self._include else "")
         try:
             await persistently(
-                lambda: self._listen(path("threads", thread, "runs"), whole, known),
+                lambda: self._listen(where, whole, known),
                 found=lambda: self._find(thread, operation),
             )
         except ModelError as error:
@@ -128,7 +132,11 @@ class Exchange:
         Raises:
             ModelError: it has failed, or its answer cannot be used.
         """
-        response = self.turn.response(self._expires, time.time(), self.server)
+        try:
+            response = self.turn.response(self._expires, time.time(), self.server)
+        except ModelError as error:
+            self.wire.server.door().strike(error)
+            raise
         for delta in self.turn.call_deltas(response.message):
             await self.tell(delta)
         return response
@@ -170,11 +178,17 @@ class Exchange:
                 await anyio.sleep(pause)
         if not turn.lacks_words:
             return
-        for step in reversed(await self.wire.newest(f"{self._where}/steps", _ALL)):
+        for step in reversed(await self.wire.newest(f"{self._where}/steps", _ALL, **self._include)):
             await self._tell(turn.see_step(step))
         messages = path("threads", turn.thread, "messages")
         for message in reversed(await self.wire.newest(messages, _ALL, run_id=turn.id)):
             await self._tell(turn.see_message(message))
+
+    @property
+    def _include(self) -> dict[str, str]:
+        """The query by which a file search shows the passages that it has found."""
+        hosted = self.turn.request.tools.hosted
+        return {"include[]": _PASSAGES} if any(isinstance(tool, FileSearch) for tool in hosted) else {}
 
     async def _tell(self, deltas: list[Delta]) -> None:
         for delta in deltas:

@@ -13,7 +13,7 @@ from agentkit.models.lenient import a_dict, a_str
 from .decode import ACTIVE
 from .encode import OPERATION, as_json, encode_thread
 from .persist import persistently
-from .place import Words, digest_of, runs_in
+from .place import Place, Words, digest_of, runs_in
 from .runs import cancel
 from .wire import Wire, path
 
@@ -77,6 +77,18 @@ async def holds(wire: Wire, words: Words, policy: OnActiveRun) -> bool:
     if policy != "wait" and any(run.get("status") in ACTIVE for run in strange):
         await make_way(wire, place.thread, policy)
     return not strange
+
+
+async def says_more(wire: Wire, place: Place) -> bool:
+    """Whether a run has gone on after an answer, so that the thread has words that the conversation does not have."""
+    messages = path("threads", place.thread, "messages")
+    try:
+        newest = await wire.newest(messages, _NEWEST, run_id=place.run)
+    except RequestRejected as error:
+        if error.status != 404:
+            raise
+        return True
+    return any(m.get("run_id") == place.run and m.get("id") not in place.seen for m in newest)
 
 
 async def make_way(wire: Wire, thread: str, policy: OnActiveRun) -> None:

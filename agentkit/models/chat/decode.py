@@ -185,6 +185,13 @@ class _Answer:
         Raises:
             ModelError: it cannot be used.
         """
+        try:
+            return self._usable(request)
+        except ModelError as error:
+            error.spent = self.usage
+            raise
+
+    def _usable(self, request: ModelRequest) -> ModelResponse:
         text = clean("".join(self.text))
         if self.refusal:
             raise Refused(clean("".join(self.refusal)))

@@ -11,17 +11,26 @@ _THREADS_STORE = {"expires_after": {"anchor": "last_active_at", "days": 7}}
 """A store that is made for a thread goes when nobody has used it for a week."""
 
 
-class Answers(Protocol):
-    """The endpoints under `/files` and `/vector_stores`."""
+class Files(Protocol):
+    """Who keeps the files and the vector stores."""
 
     def answer(self, call: Call) -> Any:
-        """What the call's endpoint says."""
+        """What an endpoint says."""
+        ...
+
+    def content(self, file_id: str) -> bytes:
+        """A file's bytes."""
+        ...
+
+    def create_store(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a vector store."""
+        ...
 
 
 class Resources:
     """What tools of the server work on."""
 
-    def __init__(self, store: Store, files: Answers) -> None:
+    def __init__(self, store: Store, files: Files) -> None:
         self._store = store
         self._files = files
 
@@ -33,13 +42,15 @@ class Resources:
         """
         resources = deepcopy(dict(wanted or {}))
         for file_id in (resources.get("code_interpreter") or {}).get("file_ids") or ():
-            self._must_have(f"/files/{file_id}")
+            self._know_file(file_id)
         if search := resources.get("file_search"):
             ids = list(search.get("vector_store_ids") or ())
             for store_id in ids:
-                self._must_have(f"/vector_stores/{store_id}")
+                self._know_store(store_id)
             stores = search.get("vector_stores") or ()
-            resources["file_search"] = {"vector_store_ids": ids + [self._new_store(body) for body in stores]}
+            resources["file_search"] = {
+                "vector_store_ids": ids + [self._files.create_store(body)["id"] for body in stores]
+            }
         return resources
 
     def check(self, messages: Sequence[Mapping[str, Any]]) -> None:
@@ -53,7 +64,7 @@ class Resources:
             parts = content if isinstance(content, list) else []
             pictures = [part["image_file"]["file_id"] for part in parts if part.get("type") == "image_file"]
             for file_id in [*pictures, *(each["file_id"] for each in message.get("attachments") or ())]:
-                self._must_have(f"/files/{file_id}")
+                self._know_file(file_id)
 
     def attach(self, thread: dict[str, Any], attachments: Sequence[Mapping[str, Any]]) -> None:
         """Give files of a message to the tools of its thread."""
@@ -67,18 +78,17 @@ class Resources:
                 if ids:
                     self._post(f"/vector_stores/{ids[0]}/files", {"file_id": attachment["file_id"]})
                 else:
-                    ids.append(self._new_store({"file_ids": [attachment["file_id"]], **_THREADS_STORE}))
+                    store = self._files.create_store({"file_ids": [attachment["file_id"]], **_THREADS_STORE})
+                    ids.append(store["id"])
 
-    def _new_store(self, body: Mapping[str, Any]) -> str:
-        return str(self._post("/vector_stores", dict(body))["id"])
-
-    def _must_have(self, path: str) -> None:
+    def _know_file(self, file_id: str) -> None:
         if self._store.strict:
-            self._files.answer(_call("GET", path, None))
+            self._files.content(file_id)
 
-    def _post(self, path: str, body: dict[str, Any]) -> Any:
-        return self._files.answer(_call("POST", path, body))
+    def _know_store(self, store_id: str) -> None:
+        if self._store.strict:
+            self._post(f"/vector_stores/{store_id}", {})  # no change; to read it would be a look at its progress
 
-
-def _call(method: str, path: str, body: dict[str, Any] | None) -> Call:
-    return Call(number=0, method=method, path=path, query={}, body=body, headers={}, raw=b"")
+    def _post(self, path: str, body: dict[str, Any]) -> None:
+        call = Call(number=0, method="POST", path=path, query={}, body=body, headers={}, raw=b"")
+        self._files.answer(call)

@@ -113,8 +113,8 @@ class Runs:
         Raises:
             Refusal: it cannot, in the state it is in.
         """
-        sure = "no_cancel_in_action" in run.store.quirks
-        if run.status not in EXPIRING or (sure and run.status == "requires_action"):
+        refuses = "no_cancel_in_action" in run.store.quirks
+        if run.status not in EXPIRING or (refuses and run.status == "requires_action"):
             raise Refusal(f"Cannot cancel run with status '{run.status}'.")
         self._stop(run)
         run.coming = cancelling(run)

@@ -18,6 +18,7 @@ from agentkit.testing.reply import Script
 
 from .call import AssistantsRequest, Call, Handler, Router
 from .faults import Fault
+from .files import FileRoutes
 from .model import ScriptedTurns
 from .quirks import Event, dress, dress_error, dress_event, known_quirks
 from .resources import Resources
@@ -63,6 +64,8 @@ class AssistantsServer:
 
     requests: list[AssistantsRequest]
     """All HTTP requests, in the order they arrived."""
+    files: FileRoutes
+    """The server's files and vector stores; `files.add_file(...)` keeps one as if a tool had written it."""
 
     def __init__(
         self,
@@ -74,14 +77,14 @@ class AssistantsServer:
     ) -> None:
         self._store = Store(known_quirks(quirks), strict=strict)
         self._runs = Runs(ScriptedTurns(script))
-        self._files = _file_routes(self._store)
-        resources = Resources(self._store, self._files)
+        self.files = FileRoutes(self._store)
+        resources = Resources(self._store, self.files)
         self._threads = Threads(self._store, self._runs, resources)
         self._thread_routes = ThreadRoutes(self._store, self._threads, resources)
         self._assistants = self._thread_routes.assistants
         run_routes = RunRoutes(self._store, self._threads, self._runs, self._assistants)
         models: dict[str, Handler] = {"GET /models": _models, "GET /models/{}": lambda call, model: _model(model)}
-        self._router = Router({**run_routes.routes, **self._thread_routes.routes, **models})
+        self._router = Router({**run_routes.routes, **self._thread_routes.routes, **self.files.routes, **models})
         self._on_request = on_request
         self._http = HttpServer(self._handle)
         self._store.clock.on_advance = self._wake
@@ -192,8 +195,7 @@ class AssistantsServer:
             if self._store.strict:
                 _check_caller(call)
             _check_body(call)
-            routes = self._files if call.path.startswith(("/files", "/vector_stores")) else self._router
-            value = routes.answer(call)
+            value = self._router.answer(call)
             if inspect.isawaitable(value):
                 value = await value
         except Refusal as refusal:
@@ -273,14 +275,6 @@ def _check_body(call: Call) -> None:
     if content_type != "application/json":
         raise Refusal(f"Unsupported content type {content_type!r}; send 'application/json'.", status=415)
     read_object(call.raw)
-
-
-def _file_routes(store: Store) -> Any:
-    try:
-        from .files import FileRoutes
-    except ImportError:
-        return Router({})
-    return FileRoutes(store)
 
 
 def _models(call: Call) -> dict[str, Any]:

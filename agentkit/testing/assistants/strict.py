@@ -216,16 +216,17 @@ def _check_attachment(attachment: Any, where: str) -> None:
 
 
 def _check_resources(resources: Any, where: str) -> None:
-    known(an_object(resources, where), _HOSTED, where)
-    code = an_object(resources.get("code_interpreter", {}), f"{where}.code_interpreter")
-    known(code, {"file_ids"}, f"{where}.code_interpreter")
+    given = _given(an_object(resources, where), _HOSTED, where)
+    code = _given(an_object(given.get("code_interpreter", {}), f"{where}.code_interpreter"), {"file_ids"}, where)
     _ids(code.get("file_ids", []), f"{where}.code_interpreter.file_ids", most=20)
-    search = an_object(resources.get("file_search", {}), f"{where}.file_search")
-    known(search, {"vector_store_ids", "vector_stores"}, f"{where}.file_search")
-    _ids(search.get("vector_store_ids", []), f"{where}.file_search.vector_store_ids", most=1)
-    stores = _an_array(search.get("vector_stores", []), f"{where}.file_search.vector_stores")
+    where = f"{where}.file_search"
+    search = _given(an_object(given.get("file_search", {}), where), {"vector_store_ids", "vector_stores"}, where)
+    _ids(search.get("vector_store_ids", []), f"{where}.vector_store_ids", most=1)
+    stores = _an_array(search.get("vector_stores", []), f"{where}.vector_stores")
+    for n, store in enumerate(stores):
+        an_object(store, f"{where}.vector_stores[{n}]")
     if len(stores) + len(search.get("vector_store_ids", [])) > 1:
-        refuse(f"{where}.file_search", "one vector store is allowed", code="array_above_max_length")
+        refuse(where, "one vector store is allowed", code="array_above_max_length")
 
 
 def _ids(value: Any, where: str, *, most: int) -> None:
