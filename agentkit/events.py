@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeAlias
 from typing_extensions import TypeVar
 
 from .messages import Message, ToolCall, ToolResult, Usage
-from .models.base import Delta, ModelResponse
+from .models.base import HostedToolFinished, ModelResponse, ReasoningDelta, TextDelta, ToolCallDelta
 
 Out = TypeVar("Out", default=str)
 
@@ -62,7 +62,16 @@ class RunFinished:
     result: RunResult[Any]
 
 
-Event: TypeAlias = Delta | ModelAnswered | ToolStarted | ToolFinished | RunFinished
+Event: TypeAlias = (
+    TextDelta
+    | ReasoningDelta
+    | ToolCallDelta
+    | HostedToolFinished
+    | ModelAnswered
+    | ToolStarted
+    | ToolFinished
+    | RunFinished
+)
 Emit: TypeAlias = Callable[[Event], Awaitable[None]]
 
 

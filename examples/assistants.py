@@ -6,9 +6,8 @@ A server of yours answers if OPENAI_BASE_URL is set (and OPENAI_API_KEY); otherw
 scripted model. The upload is shown on stderr, as a bar if `rich` is installed. It prints:
 
     [file_search: returns.txt]
-    Within 30 days, with the receipt【4:0†returns.txt】.
+    Goods may be returned within 30 days, if the customer still has the receipt.【4:0†returns.txt】
     【4:0†returns.txt】 is returns.txt, 77 bytes
-    1 model call, 0 files left behind
 """
 
 import os
@@ -19,11 +18,11 @@ from typing import Any
 
 import anyio
 
-from agentkit import Agent, AssistantMessage, TextDelta
+from agentkit import Agent, AssistantMessage, ModelAnswered, TextDelta
+from agentkit.events import HostedToolFinished
 from agentkit.hosted import FileSearch
-from agentkit.messages import Citation, HostedCall, SearchHit
+from agentkit.messages import Citation, HostedCall
 from agentkit.models.assistants import AssistantsBackend, Files
-from agentkit.models.base import HostedToolFinished
 from agentkit.testing import AssistantsServer
 
 HANDBOOK = b"Goods may be returned within 30 days, if the customer still has the receipt.\n"
@@ -55,10 +54,11 @@ async def ask(clerk: Agent, backend: AssistantsBackend, question: str) -> None:
                     print(f"[{call.tool}: {', '.join(hit.filename for hit in call.hits)}]")
                 case TextDelta(text=text):
                     print(text, end="", flush=True)
-    print()
-    for citation in run.result.messages[-1].citations:
-        source = await backend.files.info(citation.file_id)
-        print(f"{citation.marker} is {source.name}, {source.size} bytes")
+                case ModelAnswered(response=response):
+                    print()
+                    for citation in response.message.citations:
+                        source = await backend.files.info(citation.file_id)
+                        print(f"{citation.marker} is {source.name}, {source.size} bytes")
     await backend.forget(run.result.messages)
 
 
@@ -86,12 +86,22 @@ async def a_backend() -> AsyncGenerator[AssistantsBackend]:
     if "OPENAI_BASE_URL" in os.environ:
         yield AssistantsBackend("gpt-4o")
         return
-    async with AssistantsServer(lambda request: found(server, request)) as server:
+    server: AssistantsServer = AssistantsServer(lambda request: quote(server, request))
+    async with server:
         yield AssistantsBackend("gpt-4o", base_url=server.base_url, api_key="any-key")
 
 
-def found(server: AssistantsServer, request: dict[str, Any]) -> AssistantMessage:
-    """What the scripted model says: it has searched the handbook, and cites it."""
+async def quote(server: AssistantsServer, request: dict[str, Any]) -> AssistantMessage:
+    """What the scripted model says: the passage that fits the question best, and where it stands."""
+    [store] = server.threads[0]["tool_resources"]["file_search"]["vector_store_ids"]
+    question = request["messages"][-1]["content"]
+    [hit] = await Files(base_url=server.base_url, api_key="any-key").search(store, question, max_results=1)
+    text, marker = hit.text.strip(), f"【4:0†{hit.filename}】"
+    return AssistantMessage(
+        text=text + marker,
+        citations=(Citation(file_id=hit.file_id, start=len(text), end=len(text + marker), marker=marker),),
+        hosted_calls=(HostedCall(id="call_1", tool="file_search", hits=(hit,)),),
+    )
 
 
 if __name__ == "__main__":

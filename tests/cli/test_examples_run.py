@@ -1,5 +1,7 @@
 """The examples that `make demo` and the command line start with."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,18 @@ def test_the_demo_shows_a_model_choosing_tools() -> None:
     assert "calculate(expression=128 * 46) -> 5888" in done.stdout
     assert done.stdout.count("invoke_agent demo") == 3
     assert "execute_tool convert" in done.stdout
+
+
+@pytest.mark.parametrize("rich", [True, False])
+def test_the_assistants_example_shows_its_upload(rich: bool) -> None:
+    """On stderr, with the bar of `rich` or, where that is not installed, in plain text."""
+    hidden = "" if rich else "sys.modules['rich'] = None; "
+    program = f"import runpy, sys; {hidden}runpy.run_path({str(EXAMPLES / 'assistants.py')!r}, run_name='__main__')"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+    done = subprocess.run([sys.executable, "-c", program], env=clean, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"\s*returns.txt( ━+)? 100%( 0:00:00)?\s*", done.stderr)
+    assert ("━" in done.stderr) == rich
 
 
 def test_the_agent_file_is_one() -> None:

@@ -1,5 +1,6 @@
 """What the tests of the Assistants backend have in common: backends, and a look at what is left on the server."""
 
+from itertools import count
 from typing import Any
 
 import anyio
@@ -11,12 +12,18 @@ from agentkit.models.assistants import AssistantsBackend
 from agentkit.testing import AssistantsServer
 
 KEY = "sk-canary-0123456789"
+_keys = count()
 _HOLDING = {"queued", "in_progress", "requires_action", "cancelling"}
 
 
 def backend(server: AssistantsServer, **more: Any) -> AssistantsBackend:
-    """A new backend, as another process would have it."""
-    return AssistantsBackend("m", base_url=server.base_url, api_key=KEY, **more)
+    """A new backend; what this process knows of the server, it shares with the others."""
+    return AssistantsBackend("m", **{"base_url": server.base_url, "api_key": KEY, **more})
+
+
+def another_process(server: AssistantsServer, **more: Any) -> AssistantsBackend:
+    """A backend that knows nothing of what the others have found out, since they have another key."""
+    return backend(server, api_key=f"{KEY}-{next(_keys)}", **more)
 
 
 def runs(server: AssistantsServer) -> list[dict[str, Any]]:
@@ -80,4 +87,4 @@ async def ask(server: AssistantsServer, method: str, path: str, **body: Any) -> 
 async def until(condition: Any) -> None:
     """Wait until something is so; the test's own time limit says when it never will be."""
     while not condition():
-        await anyio.sleep(0.005)
+        await anyio.sleep(0.005)  # noqa: ASYNC110 - the server tells nobody when its objects change

@@ -292,7 +292,7 @@ CHILD = """
 
 
 def test_kill_9_in_the_middle_of_a_tool(anyio_backend: str, tmp_path: Path) -> None:
-    """What was stored is enough to go on: the run on the server has waited, and the finished tools are not run again."""
+    """What was stored is enough to go on: the run has waited, and the finished tools are not run again."""
     shop, store = Shop(), FileStore(tmp_path / "s")
     with AssistantsServer.in_thread(shop.script) as server:
         child = subprocess.Popen(

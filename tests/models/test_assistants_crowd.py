@@ -75,9 +75,7 @@ async def test_two_hundred_runs_over_fifty_threads_are_alone() -> None:
     for mark, result in done.items():
         assert result.output == answer(mark)
         assert marks(result.messages) == {mark}
-        assert [m.role for m in result.messages] == ["user", "assistant", "tool", "tool", "assistant", "tool"] + [
-            "assistant"
-        ]
+        assert [m.role for m in result.messages] == "user assistant tool tool assistant tool assistant".split()
 
 
 async def test_four_branches_of_each_of_fifty_conversations_do_not_meet() -> None:
@@ -85,9 +83,7 @@ async def test_four_branches_of_each_of_fifty_conversations_do_not_meet() -> Non
     async with AssistantsServer(two_rounds) as server:
         agent = Agent(backend(server), tools=[look_up])
         begun = await at_once([(agent, f"<{n}>", ()) for n in range(50)])
-        done = await at_once(
-            [(agent, f"<{n}.{m}>", begun[f"<{n}>"].messages) for n in range(50) for m in range(4)]
-        )
+        done = await at_once([(agent, f"<{n}.{m}>", begun[f"<{n}>"].messages) for n in range(50) for m in range(4)])
         assert active(server) == []
         assert len(server.threads) == 50 + 150
         threads = {mark: thread_of(result.messages[-1]) for mark, result in done.items()}

@@ -303,18 +303,16 @@ async def test_half_an_answer_that_is_left_is_the_same_on_both_wires() -> None:
 
 
 @streamed_or_not
-@pytest.mark.parametrize("session", [None, Session("s")])
-async def test_spans_say_which_thread_and_which_run_it_was(session: Session | None, streamed: bool) -> None:
+@pytest.mark.parametrize("kept", ["history", "session"])
+async def test_spans_say_which_thread_and_which_run_it_was(kept: str, streamed: bool) -> None:
     """The conversation is the session's, or the thread's where there is none; an answer is known by its run."""
     async with stage("assistants", table("three rounds", "text")) as here:
-        first = await here.say("three rounds", streamed, **({"session": session} if session else {}))
-        how: Plain = {"session": session} if session else {"history": first.history}
-        await here.say("text", streamed, **how)
+        await play(here, ["three rounds", "text"], kept, streamed)
         spans = here.spans.get_finished_spans()
         [thread] = here.server.threads
         runs = [run["id"] for run in here.server.runs(thread["id"])]
     chats = [dict(span.attributes or {}) for span in spans if span.name == "chat m"]
     agents = [dict(span.attributes or {}) for span in spans if span.name == "invoke_agent a"]
     assert [told["gen_ai.response.id"] for told in chats] == [runs[0]] * 4 + [runs[1]]
-    conversation = session.id if session else thread["id"]
+    conversation = "s" if kept == "session" else thread["id"]
     assert {told["gen_ai.conversation.id"] for told in [*chats, *agents]} == {conversation}

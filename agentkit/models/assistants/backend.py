@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _MESSAGES_OF_A_RUN = 32
 """Messages that can be said with a run; what is older is added to the thread one by one."""
+_ASKING = 5000
 
 
 @dataclass(eq=False)
@@ -79,6 +80,7 @@ class AssistantsBackend:
         self.server = Server(
             base_url=self.base_url, api_key=self.api_key, client=self.client, concurrency=self.concurrency
         )
+        self._asking: dict[tuple[str, int], None] = {}
 
     def __repr__(self) -> str:
         return f"AssistantsBackend({self.model!r}, base_url={self.base_url and masked(self.base_url)!r})"
@@ -105,12 +107,13 @@ class AssistantsBackend:
         with _switched_off(self.info):
             if isinstance(move, Results):
                 async with self._exchange(asked, move.place) as exchange:
-                    if await exchange.submit(move):
-                        return await exchange.response()
-                return await self._speak_instead(asked, move.otherwise, exchange.turn.run)
+                    if await exchange.submit(move, sure=self._is_asking(move.place)):
+                        return self._note(await exchange.response())
+                response = await self._speak_instead(asked, move.otherwise)
+                return replace(response, usage=response.usage + _of_a_lost_run(exchange.turn.run, move.place))
             if move.place is not None and move.place.waiting:
-                run = await cancel(asked.wire, move.place.thread, move.place.run)
-                return await self._speak_instead(asked, move, run)
+                await cancel(asked.wire, move.place.thread, move.place.run)
+                return await self._speak_instead(asked, move)
             return await self._speak(asked, move)
 
     async def release(self, answer: AssistantMessage) -> Usage:
@@ -157,14 +160,12 @@ class AssistantsBackend:
         url = self.server.url()
         return f"{self.info.address}:{self.info.port}{url.path.rstrip('/')}"
 
-    async def _speak_instead(self, asked: "_Asked", words: Words, run: dict[str, Any]) -> ModelResponse:
-        """Say in words what a run was not told any more, or did not understand; its usage is part of the answer's."""
-        place = words.place
-        assert place is not None
-        if self.thread is None and await says_more(asked.wire, place):
+    async def _speak_instead(self, asked: "_Asked", words: Words) -> ModelResponse:
+        """Say in words what a run was not told any more, or did not understand."""
+        assert words.place is not None
+        if self.thread is None and await says_more(asked.wire, words.place):
             words = replace(words, place=None)
-        response = await self._speak(asked, words)
-        return replace(response, usage=response.usage + untold(run, place))
+        return await self._speak(asked, words)
 
     async def _speak(self, asked: "_Asked", words: Words) -> ModelResponse:
         """Say something in a new run, on the thread that the conversation is on."""
@@ -190,7 +191,7 @@ class AssistantsBackend:
         if not said and (active := await active_runs(asked.wire, thread)):
             async with self._exchange(asked, None) as exchange:
                 await exchange.follow(active[0])
-                return await exchange.response()
+                return self._note(await exchange.response())
         while True:
             try:
                 async with self._hold(thread):
@@ -199,6 +200,21 @@ class AssistantsBackend:
                 if not is_busy(error):
                     raise
             await make_way(asked.wire, thread, self.on_active_run)
+
+    def _note(self, response: ModelResponse) -> ModelResponse:
+        """Keep in mind which runs this process has heard ask for results, the last few thousand."""
+        place = place_of(response.message, self._where)
+        if place is not None and place.waiting:
+            self._asking[place.run, place.rounds] = None
+            while len(self._asking) > _ASKING:
+                del self._asking[next(iter(self._asking))]
+        return response
+
+    def _is_asking(self, place: Place) -> bool:
+        """Whether nobody else can have told a run the results that it waits for; asked once."""
+        known = (place.run, place.rounds) in self._asking
+        self._asking.pop((place.run, place.rounds), None)
+        return known
 
     def _hold(self, thread: str) -> Hold:
         return Hold(lock(f"thread {self._where} {thread}"))
@@ -212,11 +228,11 @@ class AssistantsBackend:
             del said[0]
         overrides = encode_overrides(asked.request, self.model) if self.assistant else {}
         while True:
-            body = {**encode_run(asked.request, answering, said, self.metadata), **overrides}
+            body = {**overrides, **encode_run(asked.request, answering, said, self.metadata)}
             try:
                 async with self._exchange(asked, None) as exchange:
                     await exchange.begin(thread, body, known)
-                    return await exchange.response()
+                    return self._note(await exchange.response())
             except RequestRejected as error:
                 if error.status != 404 or answering not in str(error) or not self._keeper.forget(answering):
                     raise
@@ -262,6 +278,11 @@ class _Asked:
     request: ModelRequest
     wire: Wire
     tell: OnDelta
+
+
+def _of_a_lost_run(run: dict[str, Any], place: Place) -> Usage:
+    """What a run has used that came to nothing; of one that was cancelled, whoever did that was told."""
+    return Usage() if run.get("status") == "cancelled" else untold(run, place)
 
 
 async def _to_no_one(delta: Delta) -> None:

@@ -187,7 +187,8 @@ class Turn:
         try:
             self._check()
         except ModelError as error:
-            error.spent = self._fresh_usage()
+            if (spent := self._fresh_usage()).total_tokens:  # a run that failed at once says 0
+                error.spent = spent
             raise
         waiting = self.status == "requires_action"
         calls, ids = self._calls() if waiting else ((), {})
