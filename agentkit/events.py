@@ -7,7 +7,11 @@ from typing import Any, Generic, TypeAlias
 from typing_extensions import TypeVar
 
 from .messages import Message, ToolCall, ToolResult, Usage
-from .models.base import HostedToolFinished, ModelResponse, ReasoningDelta, TextDelta, ToolCallDelta
+from .models.base import HostedToolFinished as HostedToolFinished
+from .models.base import ModelResponse
+from .models.base import ReasoningDelta as ReasoningDelta
+from .models.base import TextDelta as TextDelta
+from .models.base import ToolCallDelta as ToolCallDelta
 
 Out = TypeVar("Out", default=str)
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from agentkit import Event, ModelAnswered, RunResult, TextDelta, Tool, ToolFinished, ToolStarted
+from agentkit.events import HostedToolFinished
 from agentkit.telemetry.recorder import SpanNode
 
 from .text import arguments, count, duration, one_line, safe
@@ -45,6 +46,9 @@ class Screen:
                 if not self._streamed:  # not every backend streams
                     self._write(response.message.text)
                 self.end_line()
+            case HostedToolFinished(call=hosted):
+                told = [hosted.tool, self._short(hosted.output or hosted.input)]
+                self._print(f"<- {': '.join(filter(None, told))}", "green")
             case ToolStarted(call=call):
                 self._print(f"-> {self._short(call.name)}({self._short(arguments(call.arguments))})", "cyan")
             case ToolFinished(call=call, result=result, seconds=seconds):
