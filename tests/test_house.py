@@ -31,6 +31,7 @@ LAYERS: dict[str, list[Place]] = {
         "models.http_errors",
         "models.http",
         "models.lenient",
+        "models.functions",
         frozenset(
             {"models.chat.*", "models.responses.*", "models.assistants.*", "models.anthropic.*", "models.local.*"}
         ),

@@ -12,7 +12,8 @@ from pydantic_core import to_json
 from agentkit.errors import ConfigError
 from agentkit.hosted import CodeInterpreter, FileSearch
 from agentkit.messages import AssistantMessage, FilePart, ImagePart, Message, Part, ToolCall, ToolResult, UserMessage
-from agentkit.models.base import ModelRequest, ModelSettings
+from agentkit.models.base import ModelRequest
+from agentkit.models.functions import function_tools, response_format, tool_choice
 from agentkit.registry import ToolRegistry
 
 MARK = "agentkit"
@@ -40,7 +41,7 @@ def encode_assistant(request: ModelRequest, model: str) -> dict[str, Any]:
         raise ConfigError(
             f"instructions have {len(request.instructions)} characters; an assistant takes {_INSTRUCTIONS}"
         )
-    tools = [*_functions(request.tools), *_hosted(request.tools)]
+    tools = [*function_tools(request.tools), *_hosted(request.tools)]
     if len(tools) > _TOOLS:
         raise ConfigError(f"the agent has {len(tools)} tools; an assistant takes {_TOOLS}")
     body = {
@@ -66,7 +67,7 @@ def encode_run(
     """A new run, without what it says of the assistant."""
     settings = request.settings
     limits = [limit for limit in (settings.max_tokens, request.tokens_left) if limit is not None]
-    calls = {"tool_choice": _tool_choice(settings), "parallel_tool_calls": settings.parallel_tool_calls}
+    calls = {"tool_choice": tool_choice(settings), "parallel_tool_calls": settings.parallel_tool_calls}
     return {
         "assistant_id": assistant,
         "additional_messages": messages or None,
@@ -142,16 +143,6 @@ def _part(part: Part) -> dict[str, Any]:
             return {"type": "text", "text": part.text}
 
 
-def _functions(tools: ToolRegistry) -> list[dict[str, Any]]:
-    return [
-        {
-            "type": "function",
-            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-        }
-        for tool in tools
-    ]
-
-
 def _hosted(tools: ToolRegistry) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = []
     for tool in tools.hosted:
@@ -176,19 +167,12 @@ def encode_resources(tools: ToolRegistry, keeper: str) -> dict[str, Any] | None:
 
 def _sampling(request: ModelRequest) -> dict[str, Any]:
     settings = request.settings
-    form = request.output and {"name": request.output.name, "schema": request.output.schema}
     return {
         "temperature": settings.temperature,
         "top_p": settings.top_p,
         "reasoning_effort": settings.reasoning_effort,
-        "response_format": {"type": "json_schema", "json_schema": form} if form else None,
+        "response_format": response_format(request.output),
     }
-
-
-def _tool_choice(settings: ModelSettings) -> Any:
-    if settings.tool_choice in (None, "auto", "none", "required"):
-        return settings.tool_choice
-    return {"type": "function", "function": {"name": settings.tool_choice}}
 
 
 def check_metadata(metadata: Mapping[str, str]) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from agentkit.messages import AssistantMessage, FilePart, ImagePart, Message, Part, ToolCall, ToolResult, UserMessage
-from agentkit.models.base import ModelRequest, ModelSettings
+from agentkit.models.base import ModelRequest
+from agentkit.models.functions import function_tools, response_format, tool_choice
 from agentkit.registry import ToolRegistry
 
 WIRE = "chat"
@@ -37,15 +38,7 @@ def encode(request: ModelRequest, model: str, *, stream: bool) -> bytes:
 
 def encode_tools(tools: ToolRegistry) -> bytes:
     """The tools as JSON functions."""
-    return to_json(
-        [
-            {
-                "type": "function",
-                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-            }
-            for tool in tools
-        ]
-    )
+    return to_json(function_tools(tools))
 
 
 def encode_message(message: Message) -> bytes:
@@ -98,19 +91,11 @@ def _options(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
         "stop": settings.stop or None,
         "seed": settings.seed,
         "reasoning_effort": settings.reasoning_effort,
+        "response_format": response_format(request.output),
     }
     if len(request.tools):
-        options["tool_choice"] = _tool_choice(settings)
+        options["tool_choice"] = tool_choice(settings)
         options["parallel_tool_calls"] = settings.parallel_tool_calls
-    if request.output is not None:
-        form = {"name": request.output.name, "schema": request.output.schema}
-        options["response_format"] = {"type": "json_schema", "json_schema": form}
     if stream:
         options |= {"stream": True, "stream_options": {"include_usage": True}}
     return {name: value for name, value in options.items() if value is not None} | dict(settings.extra)
-
-
-def _tool_choice(settings: ModelSettings) -> Any:
-    if settings.tool_choice in (None, "auto", "none", "required"):
-        return settings.tool_choice
-    return {"type": "function", "function": {"name": settings.tool_choice}}
