@@ -27,7 +27,17 @@ from .files import Files
 from .keeper import Keeper
 from .place import Place, Results, Words, next_move, place_of
 from .runs import Exchange, cancel
-from .threads import OnActiveRun, active_runs, add_message, holds, is_busy, make_thread, make_way, says_more
+from .threads import (
+    OnActiveRun,
+    active_runs,
+    add_message,
+    delete_thread,
+    holds,
+    is_busy,
+    make_thread,
+    make_way,
+    says_more,
+)
 from .wire import Hold, Wire, lock, path
 
 if TYPE_CHECKING:
@@ -140,8 +150,8 @@ class AssistantsBackend:
             ModelError: the server could not be asked.
         """
         places = [place for message in history if (place := place_of(message, self._where)) is not None]
-        for thread in dict.fromkeys(place.thread for place in places if place.thread != self.thread):
-            await Wire(self.server).delete(path("threads", thread))
+        for thread in dict.fromkeys(place.thread for place in places):
+            await delete_thread(Wire(self.server), thread)
 
     async def delete_assistants(self) -> int:
         """Delete all assistants that agentkit has made on this server; how many there were.

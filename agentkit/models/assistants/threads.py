@@ -11,11 +11,11 @@ from agentkit.errors import RequestRejected, SessionBusy
 from agentkit.models.lenient import a_dict, a_str
 
 from .decode import ACTIVE
-from .encode import OPERATION, as_json, encode_thread
+from .encode import MARK, OPERATION, as_json, encode_thread
 from .persist import persistently
 from .place import Place, Words, digest_of, runs_in
 from .runs import cancel
-from .wire import Wire, path
+from .wire import Wire, if_there, path
 
 OnActiveRun: TypeAlias = Literal["wait", "cancel", "raise"]
 
@@ -34,6 +34,14 @@ async def make_thread(wire: Wire, resources: Mapping[str, Any] | None, metadata:
     """A new thread. If the answer is lost, there will be another one, with nothing in it."""
     body = encode_thread(resources, metadata)
     return a_str((await persistently(lambda: wire.post("/threads", body))).get("id"))
+
+
+async def delete_thread(wire: Wire, thread: str) -> None:
+    """Delete a thread, if agentkit has made it and it is still there."""
+    where = path("threads", thread)
+    found = await if_there(wire.get(where))
+    if found is not None and a_dict(found.get("metadata")).get(MARK) == "thread":
+        await wire.delete(where)
 
 
 async def add_message(wire: Wire, thread: str, message: Mapping[str, Any]) -> None:
@@ -67,11 +75,8 @@ async def holds(wire: Wire, words: Words, policy: OnActiveRun) -> bool:
     if place is None or digest_of(words.known, place.server) != place.digest:
         return False
     known = runs_in(words.known, place)
-    try:
-        newest = await wire.newest(path("threads", place.thread, "runs"), _TIP)
-    except RequestRejected as error:
-        if error.status != 404:
-            raise
+    newest = await if_there(wire.newest(path("threads", place.thread, "runs"), _TIP))
+    if newest is None:
         return False
     strange = [run for run in newest if run.get("id") not in known]
     if policy != "wait" and any(run.get("status") in ACTIVE for run in strange):
@@ -82,13 +87,8 @@ async def holds(wire: Wire, words: Words, policy: OnActiveRun) -> bool:
 async def says_more(wire: Wire, place: Place) -> bool:
     """Whether a run has gone on after an answer, so that the thread has words that the conversation does not have."""
     messages = path("threads", place.thread, "messages")
-    try:
-        newest = await wire.newest(messages, _NEWEST, run_id=place.run)
-    except RequestRejected as error:
-        if error.status != 404:
-            raise
-        return True
-    return any(m.get("run_id") == place.run and m.get("id") not in place.seen for m in newest)
+    newest = await if_there(wire.newest(messages, _NEWEST, run_id=place.run))
+    return newest is None or any(m.get("run_id") == place.run and m.get("id") not in place.seen for m in newest)
 
 
 async def make_way(wire: Wire, thread: str, policy: OnActiveRun) -> None:

@@ -1,9 +1,9 @@
 """The requests of the Assistants wire: what is lost on the way is sent again, and nothing takes effect twice."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote, urlencode
 from weakref import WeakValueDictionary
 
@@ -16,6 +16,8 @@ from agentkit.models.lenient import a_str, dicts, json_object
 from agentkit.models.sse import Event
 
 from .persist import persistently
+
+T = TypeVar("T")
 
 HEADERS = {"OpenAI-Beta": "assistants=v2"}
 _POLL_SECONDS = 1.0
@@ -44,11 +46,7 @@ class Wire:
 
     async def delete(self, path: str) -> None:
         """Delete an object; one that is gone already is as good."""
-        try:
-            await persistently(lambda: self._send("delete", path, None))
-        except RequestRejected as error:
-            if error.status != 404:
-                raise
+        await if_there(persistently(lambda: self._send("delete", path, None)))
 
     async def newest(self, path: str, limit: int, **query: str) -> list[dict[str, Any]]:
         """The newest objects of a list, newest first."""
@@ -85,6 +83,16 @@ def _read(body: bytes, headers: Mapping[str, str]) -> tuple[dict[str, Any], floa
     except (KeyError, ValueError):
         pause = _POLL_SECONDS
     return json_object(body), pause
+
+
+async def if_there(work: Awaitable[T]) -> T | None:
+    """What is asked for, or None where the server has no such thing."""
+    try:
+        return await work
+    except RequestRejected as error:
+        if error.status != 404:
+            raise
+        return None
 
 
 def path(*parts: str) -> str:
