@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeAlias
 
 from typing_extensions import TypeVar
 
-from .messages import Message, ToolCall, ToolResult, Usage
+from .messages import AssistantMessage, Message, ToolCall, ToolResult, Usage
 from .models.base import HostedToolFinished as HostedToolFinished
 from .models.base import ModelResponse
 from .models.base import ReasoningDelta as ReasoningDelta
@@ -31,8 +31,15 @@ class RunResult(Generic[Out]):
     finish_reason: str
     """Why the last answer ended, in the provider's words; `length` if it was cut at the token limit."""
     run_id: str
+    conversation: str | None = None
+    """What the server calls the conversation, where it keeps it: a thread's id."""
     trace_id: str | None = None
     """The run's trace in OpenTelemetry, as 32 hex digits, where it is recorded."""
+
+    @property
+    def answer(self) -> AssistantMessage:
+        """The last answer as the model gave it, with its citations, pictures and what hosted tools did for it."""
+        return next(message for message in reversed(self.messages) if isinstance(message, AssistantMessage))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

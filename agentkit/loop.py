@@ -50,13 +50,12 @@ class Run(Generic[Out]):
     results_within: float | None = None
     """Seconds that the results of the last answer's tool calls may take."""
     conversation: str | None = None
-    """The session's id, or what the server calls the conversation."""
+    """What the server calls the conversation, where it keeps it."""
     trace_id: str | None = None
 
     async def run(self, prompt: UserMessage | None) -> RunResult[Out]:
         """The loop, inside a span and a deadline, with an orderly end however it ends."""
-        self.conversation = self.session.id if self.session else None
-        with self.telemetry.agent(self.agent, self.model.info, self.request, self.conversation) as span:
+        with self.telemetry.agent(self.agent, self.model.info, self.request, self._conversation) as span:
             self.trace_id = span.trace_id
             try:
                 result = await self._timed(prompt)
@@ -64,7 +63,7 @@ class Run(Generic[Out]):
                 await self._close(error)
                 raise
             finally:
-                span.spent(self.budget.usage, self.finish_reason, self.conversation)
+                span.spent(self.budget.usage, self.finish_reason, self._conversation)
         await self.emit(RunFinished(result=result))
         return result
 
@@ -108,7 +107,7 @@ class Run(Generic[Out]):
         estimate = self._estimate(response) if self.budget.limits.tokens else 0
         self.budget.spend(response.usage, estimate=estimate, pending=response.usage_pending)
         self.finish_reason, self.results_within = response.finish_reason, response.results_within
-        self.conversation = self.conversation or response.conversation
+        self.conversation = response.conversation
         self.messages.append(response.message)
         await self.emit(ModelAnswered(response=response, iteration=self.budget.iterations))
         return response.message
@@ -116,7 +115,7 @@ class Run(Generic[Out]):
     async def _generate(self) -> ModelResponse:
         request = replace(self.request, messages=tuple(self.messages), tokens_left=self.budget.tokens_left)
         on_delta = None if self.emit is to_no_one else self.emit
-        with self.telemetry.chat(self.model.info, request, self.conversation, stream=on_delta is not None) as span:
+        with self.telemetry.chat(self.model.info, request, self._conversation, stream=on_delta is not None) as span:
             response = await self.model.generate(request, on_delta)
             if not isinstance(response, ModelResponse):
                 raise ConfigError(f"{self.model!r} gave {response!r:.100}; a backend's generate gives a ModelResponse")
@@ -185,8 +184,14 @@ class Run(Generic[Out]):
             tool_calls=self.budget.tool_calls,
             finish_reason=self.finish_reason,
             run_id=self.id,
+            conversation=self.conversation,
             trace_id=self.trace_id,
         )
+
+    @property
+    def _conversation(self) -> str | None:
+        """What traces call the conversation."""
+        return self.session.id if self.session else self.conversation
 
     def _estimate(self, response: ModelResponse) -> int:
         """Tokens of a model call whose provider does not say."""

@@ -18,7 +18,7 @@ from typing import Any
 
 import anyio
 
-from agentkit import Agent, AssistantMessage, ModelAnswered, TextDelta
+from agentkit import Agent, AssistantMessage, TextDelta
 from agentkit.events import HostedToolFinished
 from agentkit.hosted import FileSearch
 from agentkit.messages import Citation, HostedCall
@@ -54,11 +54,10 @@ async def ask(clerk: Agent, backend: AssistantsBackend, question: str) -> None:
                     print(f"[{call.tool}: {', '.join(hit.filename for hit in call.hits)}]")
                 case TextDelta(text=text):
                     print(text, end="", flush=True)
-                case ModelAnswered(response=response):
-                    print()
-                    for citation in response.message.citations:
-                        source = await backend.files.info(citation.file_id)
-                        print(f"{citation.marker} is {source.name}, {source.size} bytes")
+    print()
+    for citation in run.result.answer.citations:
+        source = await backend.files.info(citation.file_id)
+        print(f"{citation.marker} is {source.name}, {source.size} bytes")
     await backend.forget(run.result.messages)
 
 

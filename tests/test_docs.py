@@ -22,6 +22,7 @@ from docs_runner import blocks, same
 
 import agentkit
 from agentkit import Limits, ModelSettings, Tool
+from agentkit.models.assistants import AssistantsBackend
 from agentkit.telemetry import semconv
 from agentkit.testing import AssistantsServer, ChatServer, call
 from agentkit.testing.reply import Reply, ScriptedReply
@@ -302,6 +303,11 @@ def test_every_limit_is_in_the_table() -> None:
 def test_every_setting_is_in_the_table() -> None:
     """Whoever looks for a setting finds it."""
     assert first_column("models.md", "Settings") == [field.name for field in fields(ModelSettings)]
+
+
+def test_every_option_of_the_assistants_backend_is_in_the_table() -> None:
+    """Whoever has such a server finds what can be set."""
+    assert first_column("assistants.md", "The backend") == [field.name for field in fields(AssistantsBackend)]
 
 
 def test_every_attribute_of_a_span_is_in_the_table() -> None:

@@ -31,7 +31,9 @@ def test_the_assistants_example_shows_its_upload(rich: bool) -> None:
     hidden = "" if rich else "sys.modules['rich'] = None; "
     program = f"import runpy, sys; {hidden}runpy.run_path({str(EXAMPLES / 'assistants.py')!r}, run_name='__main__')"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
-    done = subprocess.run([sys.executable, "-c", program], env=clean, capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=clean, capture_output=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"\s*returns.txt( ━+)? 100%( 0:00:00)?\s*", done.stderr)
     assert ("━" in done.stderr) == rich

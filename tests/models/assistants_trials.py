@@ -1,19 +1,23 @@
 """One conversation over an Assistants server that treats it badly: it has to come to what it comes to undisturbed."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
+from anyio.lowlevel import current_token
 from assistants_stage import Plain, Stage, Told, anonymous, differences, stage
 
 from agentkit import ModelSettings
 from agentkit.messages import AssistantMessage, ToolCall
-from agentkit.models.assistants import AssistantsBackend
 from agentkit.testing import AssistantsRequest, Fault, call
+from agentkit.testing.assistants.faults import Kind
 
 AT_ONCE = 8
 """Trials at the same time: some of them wait half a second and more."""
+STREAMED = {"POST /runs", "POST /submit_tool_outputs"}
+LEAST = 5
+"""A stream has more events than that."""
 
 
 def named(id: str, told: ToolCall) -> ToolCall:
@@ -45,8 +49,6 @@ class Trial:
     """By the number of the request, from 1."""
     quirks: Iterable[str] = ()
     streamed: bool = True
-    alike: bool = True
-    """Whether ids of tool calls are those of the script."""
     timeout: float | None = None
     """Seconds of one request."""
 
@@ -96,31 +98,73 @@ async def play(trial: Trial) -> Outcome:
 def _left(here: Stage, trial: Trial) -> Plain:
     """What is left on the server, and whether there are more empty threads than answers with a new one were lost."""
     made = [r.number for r in here.server.requests if (r.method, r.path) == ("POST", "/threads")]
-    return {**here.leftovers(), "unwanted": len(here.server.threads) > len(made), "made": len(made) - sum(n in trial.faults for n in made)}
+    return {**here.leftovers(), "threads made": len(made) - sum(n in trial.faults for n in made)}
 
 
-async def wrong_in(trial: Trial, undisturbed: Outcome) -> list[str]:
-    """What has come out otherwise than undisturbed."""
+_undisturbed: dict[tuple[str, bool, frozenset[str]], Outcome] = {}
+
+
+async def undisturbed(streamed: bool = True, quirks: Iterable[str] = ()) -> Outcome:
+    """What the conversation comes to when nothing is in its way; found out once for each event loop."""
+    key = type(current_token().native_token).__module__, streamed, frozenset(quirks)
+    if key not in _undisturbed:
+        _undisturbed[key] = await play(Trial(streamed=streamed, quirks=quirks))
+    return _undisturbed[key]
+
+
+async def tried(trial: Trial) -> tuple[list[str], list[str]]:
+    """What has come out otherwise than undisturbed, and which requests there were."""
+    wanted = (await undisturbed(trial.streamed)).told()
     try:
         with anyio.fail_after(30):
             outcome = await play(trial)
     except Exception as error:
-        return [f"{trial}: {error!r}"]
-    whole = (undisturbed.told(), outcome.told())
-    told = differences(*whole) if trial.alike else differences(*map(anonymous, whole))
-    return [f"{trial}: {each}" for each in told]
+        return [f"{trial}: {error!r}"], []
+    told = outcome.told()
+    if "repeated_call_ids" in trial.quirks:
+        wanted, told = anonymous(wanted), anonymous(told)
+    return [f"{trial}: {each}" for each in differences(wanted, told)], outcome.requests
 
 
-async def wrong(trials: Sequence[Trial], undisturbed: Outcome) -> list[str]:
+async def wrong(trials: Iterable[Trial]) -> list[str]:
     """What has come out otherwise in any of these trials, of which several go on at once."""
     found: list[str] = []
     limit = anyio.Semaphore(AT_ONCE)
 
     async def one(trial: Trial) -> None:
         async with limit:
-            found.extend(await wrong_in(trial, undisturbed))
+            found.extend((await tried(trial))[0])
 
+    for streamed in (False, True):
+        await undisturbed(streamed)
     async with anyio.create_task_group() as group:
         for trial in trials:
             group.start_soon(one, trial)
+    return found
+
+
+async def wrong_in_cuts(trial: Trial, kind: Kind, first: int = 0, step: int = 1) -> list[str]:
+    """What has come out otherwise where a stream is broken off after 0, 1, 2 ... events, each stream in its turn.
+
+    A stream is through when it was broken off so late that nothing more had to be asked.
+    """
+    found: list[str] = []
+    plain = (await undisturbed(trial.streamed, trial.quirks)).requests
+    numbers = [n for n, path in enumerate(plain, 1) if path in STREAMED]
+
+    async def one(number: int) -> None:
+        for events in range(first, 99, step):
+            faults = {number: Fault(kind, events=events, reset=bool(events % 2))}
+            problems, requests = await tried(replace(trial, faults=faults))
+            found.extend(problems)
+            if not problems and requests == plain:
+                assert events > LEAST, f"{trial}: request {number} was broken off after {events} events, and whole"
+                return
+        raise AssertionError(f"{trial}: request {number} is never whole")
+
+    await undisturbed(trial.streamed)
+    async with anyio.create_task_group() as group:
+        for number in numbers:
+            group.start_soon(one, number)
+    assert len(numbers) == 5
     return found

@@ -148,20 +148,16 @@ def test_these_are_all_steps(anyio_backend: str, tmp_path: Path) -> None:
     assert process.steps == STEPS
 
 
-@pytest.mark.parametrize("quirks", [[], ["repeated_call_ids"]])
-@pytest.mark.parametrize("n", range(1, len(STEPS)))
-def test_a_run_is_taken_up_wherever_its_process_has_died(
-    n: int, quirks: list[str], anyio_backend: str, tmp_path: Path
-) -> None:
-    """The answer is there in the end, and no tool whose result is stored runs twice."""
-    shop, process, store = Shop(), Process(n, before=False), FileStore(tmp_path / "s")
+def dies_and_is_taken_up(n: int, quirks: Sequence[str], loop: str, path: Path) -> None:
+    """A run dies at the end of its n-th step, and the next process goes on with it."""
+    shop, process, store = Shop(), Process(n, before=False), FileStore(path / "s")
     with AssistantsServer.in_thread(shop.script, on_request=process.silence, quirks=quirks) as server:
         with pytest.raises(Death):
-            dies(server, shop, process, store, anyio_backend)
+            dies(server, shop, process, store, loop)
         known = anyio.run(store.load, "s").messages
         kept = [m.content for m in known if isinstance(m, ToolResult)]
         held = active(server)
-        result = takes_up(server, shop, store, anyio_backend)
+        result = takes_up(server, shop, store, loop)
         assert result.output == ALL
         assert result.messages[: len(known)] == known
         for shelf in (1, 2, 3, 4):
@@ -176,9 +172,23 @@ def test_a_run_is_taken_up_wherever_its_process_has_died(
     ]
 
 
+@pytest.mark.parametrize("n", range(1, len(STEPS)))
+def test_a_run_is_taken_up_wherever_its_process_has_died(n: int, anyio_backend: str, tmp_path: Path) -> None:
+    """The answer is there in the end, and no tool whose result is stored runs twice."""
+    dies_and_is_taken_up(n, [], anyio_backend, tmp_path)
+
+
+@pytest.mark.parametrize("quirk", ["repeated_call_ids", "no_streaming"])
+def test_results_that_were_told_before_a_crash_are_not_told_again(
+    quirk: str, anyio_backend: str, tmp_path: Path
+) -> None:
+    """The process died when the run had them and already asked for more, in calls of the same ids."""
+    dies_and_is_taken_up(STEPS.index("session") + 2, [quirk], anyio_backend, tmp_path)
+
+
 def test_a_history_with_unanswered_calls_is_a_run_that_waits(anyio_backend: str) -> None:
     """As a durable engine has it that has recorded the model's answer: the calls are run, and the run goes on."""
-    shop, process = Shop(), Process(2, before=False)
+    shop, process = Shop(), Process(1, before=False)  # without a session, the model's answer is the first step
     with AssistantsServer.in_thread(shop.script, on_request=process.silence) as server:
         heard: list[Any] = []
 
@@ -199,7 +209,6 @@ def test_a_history_with_unanswered_calls_is_a_run_that_waits(anyio_backend: str)
             assert len(unanswered(history)) == 2
             return await Agent(at_home(server, "the-second"), tools=shop.tools).run(None, history=history)
 
-        process._dies_at = 1  # without a session, the model's answer is the first step
         with pytest.raises(Death):
             anyio.run(first, backend=anyio_backend)
         assert statuses(server) == ["requires_action"]
