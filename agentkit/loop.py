@@ -1,6 +1,6 @@
 """The loop: ask the model, run the tools it asks for, tell it the results, until it answers or a limit is hit."""
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic
@@ -47,6 +47,8 @@ class Run(Generic[Out]):
     stored: int = 0
     """How many of the messages the session has."""
     finish_reason: str = ""
+    held: AssistantMessage | None = None
+    """The answer that a server holds until it is told the results of its tool calls, if there is one."""
     results_within: float | None = None
     """Seconds that the results of the last answer's tool calls may take."""
     conversation: str | None = None
@@ -107,6 +109,7 @@ class Run(Generic[Out]):
         estimate = self._estimate(response) if self.budget.limits.tokens else 0
         self.budget.spend(response.usage, estimate=estimate, pending=response.usage_pending)
         self.finish_reason, self.results_within = response.finish_reason, response.results_within
+        self.held = response.message if response.message.tool_calls else None
         self.conversation = response.conversation
         self.messages.append(response.message)
         await self.emit(ModelAnswered(response=response, iteration=self.budget.iterations))
@@ -127,6 +130,7 @@ class Run(Generic[Out]):
         calls = unanswered(self.messages)
         if not calls:
             return
+        self.held = self.held or _last_answer(self.messages)
         self.budget.require_iteration()
         self.messages += await self.executor.execute(calls, self.results_within)
         await self._store()
@@ -149,8 +153,8 @@ class Run(Generic[Out]):
 
     async def _release(self) -> None:
         """Tell a server that waits for tool results that none will come; what it used is known now."""
-        answer = next((m for m in reversed(self.messages) if isinstance(m, AssistantMessage)), None)
-        if answer is not None and answer.state is not None and isinstance(self.model, HoldsAnswers):
+        answer = self.held
+        if answer is not None and isinstance(self.model, HoldsAnswers):
             model, step = self.model, self.steps.reserve("release", Usage)
             self.budget.spend(await step(lambda: model.release(answer)))
 
@@ -208,6 +212,10 @@ def _session_errors() -> Generator[None]:
         raise
     except Exception as error:
         raise SessionError(f"the store failed with {type(error).__name__}: {said(error)}") from error
+
+
+def _last_answer(messages: Sequence[Message]) -> AssistantMessage | None:
+    return next((message for message in reversed(messages) if isinstance(message, AssistantMessage)), None)
 
 
 def _length(message: Message) -> int:

@@ -67,8 +67,9 @@ def _of_connection(cause: BaseException, host: str) -> ModelError:
 
 def _of_status(error: openai.APIStatusError) -> ModelError:
     told = error.body if isinstance(error.body, Mapping) else {}
-    message = str(told.get("message") or error.message)[:2000]
-    if error.status_code == 404 and (told.get("code") == "unknown_url" or not told.get("message")):
+    said = told.get("message") or told.get("detail")  # of servers built on FastAPI, a text or a list
+    message = str(said or error.message)[:2000]
+    if error.status_code == 404 and (told.get("code") == "unknown_url" or not said or said == "Not Found"):
         url = error.request.url
         message += f" at {url.scheme}://{url.netloc.decode()}{url.path}; does the base URL end in /v1?"
     return of_code(

@@ -334,8 +334,12 @@ def _nodes(at: int, inside: Mapping[int, list[ReadableSpan]]) -> list[Plain]:
     nodes: list[Plain] = []
     for of_tools, group in groupby(inside.get(at, ()), lambda span: span.name.startswith("execute_tool")):
         told = list(map(partial(_node, inside=inside), group))
-        nodes += sorted(told, key=lambda node: str(node["attributes"]["gen_ai.tool.call.id"])) if of_tools else told
+        nodes += sorted(told, key=_which_call) if of_tools else told
     return nodes
+
+
+def _which_call(node: Plain) -> tuple[str, str]:
+    return node["name"], node["attributes"]["gen_ai.tool.call.id"]
 
 
 def _node(span: ReadableSpan, inside: Mapping[int, list[ReadableSpan]]) -> Plain:

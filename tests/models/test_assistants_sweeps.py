@@ -1,0 +1,65 @@
+"""Long sweeps: all that `test_assistants_faults.py` and `test_assistants_quirks.py` try in part. `make sweep` runs them."""
+
+import random
+from itertools import product
+
+import pytest
+from assistants_trials import Trial, undisturbed, wrong, wrong_in_cuts
+
+from agentkit.testing import QUIRKS, Fault
+from agentkit.testing.assistants.faults import Kind
+from agentkit.testing.assistants.quirks import KNOWN
+
+pytestmark = [pytest.mark.anyio, pytest.mark.sweep]
+
+LOSSES = [
+    Fault("lost_before"),
+    Fault("lost_after", reset=True),
+    Fault("status_before", status=503),
+    Fault("status_after"),
+    Fault("cut", events=2),
+]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("kind", ["cut", "end", "error"])
+async def test_a_stream_may_break_off_after_any_event(kind: Kind, streamed: bool) -> None:
+    """However it breaks off; a stream that begins with an error is a request that was refused."""
+    assert await wrong_in_cuts(Trial(streamed=streamed), kind, 1 if kind == "error" else 0) == []
+
+
+@pytest.mark.parametrize("quirk", KNOWN)
+async def test_a_stream_may_be_cut_after_any_event_on_an_odd_server(quirk: str) -> None:
+    """Each quirk on its own."""
+    if quirk != "no_streaming":
+        assert await wrong_in_cuts(Trial(quirks=[quirk]), "cut") == []
+
+
+@pytest.mark.parametrize("kind", ["cut", "end"])
+async def test_a_stream_may_be_cut_after_any_event_on_the_oddest_server(kind: Kind) -> None:
+    """All quirks together."""
+    assert await wrong_in_cuts(Trial(quirks=QUIRKS), kind) == []
+
+
+@pytest.mark.parametrize("quirks", [(), ("no_streaming",), QUIRKS], ids=["no quirk", "no_streaming", "all"])
+@pytest.mark.parametrize("second", LOSSES, ids=lambda fault: fault.kind)
+async def test_any_two_requests_may_be_lost(second: Fault, quirks: tuple[str, ...]) -> None:
+    """The first in each way, the second in this way: the next one, the one after it, and the third."""
+    requests = len((await undisturbed(True, quirks)).requests)
+    trials = [
+        Trial(faults={n: first, n + gap: second}, quirks=quirks, streamed=bool(gap % 2))
+        for first, n, gap in product(LOSSES, range(1, requests + 1), (1, 2, 3))
+    ]
+    assert await wrong(trials) == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_up_to_four_requests_may_be_lost_anywhere(seed: int) -> None:
+    """In any way, with any quirks: a request is tried five times before it is given up."""
+    chance = random.Random(seed)
+    trials = []
+    for _ in range(40):
+        quirks = chance.sample(QUIRKS, chance.choice([0, 0, 1, 3]))
+        faults = {n: chance.choice(LOSSES) for n in chance.sample(range(1, 25), 4)}
+        trials.append(Trial(faults=faults, quirks=quirks, streamed=chance.random() < 0.5))
+    assert await wrong(trials) == []
