@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic
 
 import anyio
 
-from .errors import AgentError, ConfigError, ModelError, OutputError, RunTimeout, SessionError, said
+from .errors import AgentError, ConfigError, ModelError, OutputError, RunTimeout, SessionConflict, SessionError, said
 from .events import Emit, ModelAnswered, Out, RunFinished, RunResult, to_no_one
 from .executor import Executor
 from .limits import Budget
@@ -49,6 +49,8 @@ class Run(Generic[Out]):
     finish_reason: str = ""
     held: AssistantMessage | None = None
     """The answer that a server holds until it is told the results of its tool calls, if there is one."""
+    taken_up: AssistantMessage | None = None
+    """The answer of an earlier run whose tool calls this one has answered first."""
     results_within: float | None = None
     """Seconds that the results of the last answer's tool calls may take."""
     conversation: str | None = None
@@ -130,7 +132,8 @@ class Run(Generic[Out]):
         calls = unanswered(self.messages)
         if not calls:
             return
-        self.held = self.held or _last_answer(self.messages)
+        if self.held is None:
+            self.held = self.taken_up = _last_answer(self.messages)
         self.budget.require_iteration()
         self.messages += await self.executor.execute(calls, self.results_within)
         await self._store()
@@ -161,12 +164,18 @@ class Run(Generic[Out]):
     async def _close(self, error: BaseException) -> None:
         """Leave a history that a provider accepts and that says what happened, whatever ended the run."""
         self.messages += self.executor.settle(unanswered(self.messages))
-        if not (isinstance(error, ModelError) and error.spent.total_tokens):  # else the server has done with it
+        if self._must_release(error):
             await self._in_spite_of(error, self._release, "the server's run could not be cancelled")
         if isinstance(error, AgentError):
             error.run_id, error.history, error.usage = self.id, tuple(self.messages), self.budget.usage
         if not isinstance(error, SessionError) and self.stored < len(self.messages):
             await self._in_spite_of(error, self._store, "the session could not be stored")
+
+    def _must_release(self, error: BaseException) -> bool:
+        """Whether a server may still hold an answer, and it is for this run to say that nobody will go on from it."""
+        if isinstance(error, SessionConflict) and self.held is self.taken_up:
+            return False  # another run has taken up the same answer, and was quicker
+        return not (isinstance(error, ModelError) and error.spent.total_tokens)  # of what is spent, the end was seen
 
     async def _in_spite_of(self, error: BaseException, work: Callable[[], Awaitable[None]], failed: str) -> None:
         """Do what must still be done, within seconds; if that fails, the error gets a note."""

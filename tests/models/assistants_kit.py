@@ -86,5 +86,5 @@ async def ask(server: AssistantsServer, method: str, path: str, **body: Any) -> 
 
 async def until(condition: Any) -> None:
     """Wait until something is so; the test's own time limit says when it never will be."""
-    while not condition():  # noqa: ASYNC110 - the server tells nobody when its objects change
-        await anyio.sleep(0.005)
+    while not condition():
+        await anyio.lowlevel.checkpoint()

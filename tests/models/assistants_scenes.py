@@ -1,10 +1,12 @@
 """The scenes of which scripted conversations are made, each with what has to come of it, whatever the wire."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from assistants_stage import Plain, Stage, Told
+from anyio.lowlevel import current_token
+from assistants_stage import Plain, Stage, Told, anonymous, differences, price, stage
 
 from agentkit import Limits, ModelSettings, Session
 from agentkit.errors import ContentFiltered, LimitExceeded, RateLimited, Refused, RunTimeout, ServerFailed, Truncated
@@ -33,6 +35,10 @@ SAYS_AND_CALLS = AssistantMessage(
 NOT_JSON = 'Your answer does not fit. Answer again, with JSON of the form {"value": ...} only, and mend this:'
 COMPLAINT = f"{NOT_JSON}\n- the answer: Invalid JSON: expected value at line 1 column 1"
 
+AMPLE = "as many tokens as it takes" + "." * 3000
+"""So long that its tokens, estimated turn by turn and never set right, would exceed the limit; it comes first."""
+SCANT = "as many tokens as it does not take"
+"""Here the last answer, whose tokens are estimated, exceeds the limit."""
 NEVER = Reply(message="Never said.", delay_until="never")
 
 SCENES: dict[str, Scene] = {
@@ -81,9 +87,20 @@ SCENES: dict[str, Scene] = {
         output="Sorry.",
     ),
     "as many model calls as there may be": Scene(
-        replies=[[call("look", what="nut")], [call("look", what="bolt")]],
+        replies=[[call("look", what="washer")], [call("look", what="rivet")]],
         how={"limits": Limits(iterations=2)},
         roles="uatat",
+        error=LimitExceeded,
+    ),
+    SCANT: Scene(
+        replies=[
+            [call("look", what="pin")],
+            AssistantMessage(text="Hm. " * 500, tool_calls=(replace(call("look", what="peg"), id="call_C"),)),
+            [call("look", what="cog")],
+            "Not said.",
+        ],
+        how={"limits": Limits(tokens=200 + sum(price(SCANT, turn).total_tokens or 0 for turn in range(2)))},
+        roles="uatatat",
         error=LimitExceeded,
     ),
     "as many tokens as there may be": Scene(
@@ -91,6 +108,12 @@ SCENES: dict[str, Scene] = {
         how={"limits": Limits(tokens=1)},
         roles="uat",
         error=LimitExceeded,
+    ),
+    AMPLE: Scene(
+        replies=[*([call("look", what="nut")] for _ in range(5)), "Just enough."],
+        how={"limits": Limits(tokens=1 + sum(price(AMPLE, turn).total_tokens or 0 for turn in range(5)))},
+        roles="uatatatatata",
+        output="Just enough.",
     ),
     "as many tool calls as there may be": Scene(
         replies=[[call("look", what="nut"), call("look", what="bolt")], "One only."],
@@ -140,6 +163,11 @@ SCENES: dict[str, Scene] = {
         roles="uat",
         error=ServerFailed,
     ),
+    "a refusal after a round": Scene(
+        replies=[[call("look", what="nut")], AssistantMessage(refusal="I would rather not.")],
+        roles="uat",
+        error=Refused,
+    ),
     "as much time as there may be": Scene(
         replies=[NEVER], how={"limits": Limits(seconds=0.1)}, roles="u", error=RunTimeout
     ),
@@ -162,7 +190,7 @@ def check(scene: Scene, told: Told, before: int = 0) -> None:
         assert told.result[0] == scene.output
 
 
-WELL = [name for name, scene in SCENES.items() if scene.error is None]
+WELL = [AMPLE, *(name for name, scene in SCENES.items() if scene.error is None and name != AMPLE)]
 BADLY = [name for name, scene in SCENES.items() if scene.error is not None]
 
 
@@ -178,3 +206,35 @@ async def play(here: Stage, names: Sequence[str], kept: str, streamed: bool) -> 
         history = tuple(runs[-1].history)
     assert (await session.store.load("s")).messages == (history if kept == "session" else ())
     return runs
+
+
+CONVERSATION = [
+    "text",
+    "text before calls",
+    "three rounds",
+    "parallel calls",
+    "bad arguments",
+    "structured output at the second attempt",
+    "an answer cut at its length",
+    "a server's failure",
+    "a refusal after a round",
+    "an answer of JSON cut at its length",
+    "too many requests",
+]
+_told: dict[tuple[str, bool], Any] = {}
+
+
+async def conversation(wire: str, scenes: Sequence[str], quirks: Sequence[str], streamed: bool) -> Any:
+    """What the scenes tell, played one after the other; the ids of calls numbered, since some servers repeat them."""
+    server: Any = {"quirks": quirks} if quirks else {}
+    async with stage(wire, table(*scenes), server=server) as here:
+        runs = await play(here, scenes, "history", streamed)
+        return anonymous([runs, here.tree(), Counter(here.tools.ran), here.script.turns])
+
+
+async def same(quirks: Sequence[str], streamed: bool) -> list[str]:
+    """What is told otherwise on a server with these quirks than on the Chat wire."""
+    key = type(current_token().native_token).__module__, streamed
+    if key not in _told:
+        _told[key] = await conversation("chat", CONVERSATION, (), streamed)
+    return differences(_told[key], await conversation("assistants", CONVERSATION, quirks, streamed))

@@ -4,7 +4,7 @@ What is told can be compared with `==`: it leaves out only what the two wires mu
 """
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -27,7 +27,6 @@ from agentkit.models.base import TextDelta, ToolCallDelta
 from agentkit.models.chat import ChatBackend
 from agentkit.testing import AssistantsServer, ChatServer
 from agentkit.testing.reply import ScriptedReply, as_reply
-from agentkit.tool import Tool
 
 Plain = dict[str, Any]
 _ASKED = {
@@ -46,11 +45,13 @@ ACTIVE = {"queued", "in_progress", "requires_action", "cancelling"}
 WIRES = ("chat", "assistants")
 
 
-class Script:
-    """What the model says to each prompt, one reply after the other; the same function of a request on both wires.
+def price(prompt: str, turn: int) -> Usage:
+    """What a reply costs: each something else, so that none can be left out or counted twice unseen."""
+    return Usage(input_tokens=1000 + 7 * turn + len(prompt) % 50, output_tokens=10 + turn + len(prompt) % 70)
 
-    Each reply has its own price, so that none can be left out or counted twice unseen.
-    """
+
+class Script:
+    """What the model says to each prompt, one reply after the other; the same function of a request on both wires."""
 
     def __init__(self, replies: Mapping[str, Sequence[ScriptedReply]]) -> None:
         self.replies = replies
@@ -70,7 +71,7 @@ class Script:
         reply = as_reply(self.replies[prompt][turn])
         if reply.delay_until == "never":
             self.hears.set()
-        return replace(reply, usage=Usage(input_tokens=1000 + len(self.turns), output_tokens=len(prompt) + turn))
+        return replace(reply, usage=price(prompt, turn))
 
 
 @dataclass(kw_only=True)
@@ -81,7 +82,7 @@ class Tools:
     waits: anyio.Event = field(default_factory=anyio.Event)
     """Set when a tool has begun that does not end."""
 
-    def all(self) -> list[Tool]:
+    def all(self) -> list[Callable[..., Any]]:
         """The tools."""
         ran = self.ran
 
@@ -207,19 +208,21 @@ def _quick_client() -> httpx2.AsyncClient:
     return httpx2.AsyncClient(verify=False) if on_trio else DefaultAioHttpClient(verify=False)
 
 
-def differences(chat: Any, assistants: Any, at: str = "") -> list[str]:
+def differences(one: Any, other: Any, at: str = "") -> list[str]:
     """Where two tellings differ, and how: what a test shows of them."""
-    if isinstance(chat, Told) and isinstance(assistants, Told):
-        return differences(
-            *({f.name: getattr(t, f.name) for f in fields(t) if f.compare} for t in (chat, assistants)), at
-        )
-    if isinstance(chat, dict) and isinstance(assistants, dict) and chat.keys() == assistants.keys():
-        pairs = [(name, chat[name], assistants[name]) for name in chat]
-    elif isinstance(chat, list | tuple) and isinstance(assistants, list | tuple) and len(chat) == len(assistants):
-        pairs = [(str(n), *both) for n, both in enumerate(zip(chat, assistants, strict=True))]
+    if isinstance(one, Told) and isinstance(other, Told):
+        one, other = _compared(one), _compared(other)
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        pairs = [(name, one[name], other[name]) for name in one]
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        pairs = [(str(n), *both) for n, both in enumerate(zip(one, other, strict=True))]
     else:
-        return [] if chat == assistants else [f"{at}: {chat!r} is now {assistants!r}"]
-    return [told for name, *both in pairs for told in differences(*both, f"{at}.{name}")]
+        return [] if one == other else [f"{at}: {one!r} is now {other!r}"]
+    return [found for name, a, b in pairs for found in differences(a, b, f"{at}.{name}")]
+
+
+def _compared(told: Told) -> Plain:
+    return {f.name: getattr(told, f.name) for f in fields(told) if f.compare}
 
 
 def without_state(messages: Sequence[Message]) -> list[Message]:
@@ -248,11 +251,6 @@ def anonymous(value: Any, ids: dict[str, str] | None = None) -> Any:
         case list() | tuple():
             return [anonymous(inner, ids) for inner in value]
     return value
-
-
-def text_of(events: Sequence[Any]) -> list[str]:
-    """The text that a run's deltas come to, answer by answer."""
-    return [told["text"] for told in events if "answer" in told]
 
 
 def tokens(usage: Usage | None) -> Plain:

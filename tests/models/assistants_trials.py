@@ -1,6 +1,6 @@
 """One conversation over an Assistants server that treats it badly: it has to come to what it comes to undisturbed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,16 +8,16 @@ import anyio
 from anyio.lowlevel import current_token
 from assistants_stage import Plain, Stage, Told, anonymous, differences, stage
 
-from agentkit import ModelSettings
-from agentkit.messages import AssistantMessage, ToolCall
+from agentkit import Limits, ModelSettings
+from agentkit.messages import AssistantMessage, Message, ToolCall, UserMessage
 from agentkit.testing import AssistantsRequest, Fault, call
 from agentkit.testing.assistants.faults import Kind
 
 AT_ONCE = 8
 """Trials at the same time: some of them wait half a second and more."""
 STREAMED = {"POST /runs", "POST /submit_tool_outputs"}
-LEAST = 5
-"""A stream has more events than that."""
+LEAST = 2
+"""A stream has more events than that, whatever a server leaves out."""
 
 
 def named(id: str, told: ToolCall) -> ToolCall:
@@ -41,6 +41,14 @@ TALK: dict[str, list[Any]] = {
 }
 
 
+STOP: dict[str, list[Any]] = {"Stop.": [[call("look", what="washer"), call("add", a=5, b=6)]]}
+BEFORE: Sequence[Message] = (
+    UserMessage(content="Is anybody there?"),
+    AssistantMessage(text="I am."),
+)
+"""What was said elsewhere, and is told to the thread."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """How the conversation goes, and what happens to its requests on their way."""
@@ -51,6 +59,9 @@ class Trial:
     streamed: bool = True
     timeout: float | None = None
     """Seconds of one request."""
+    limited: bool = False
+    """Whether a third run is ended by a limit, and so at the server."""
+    wire: str = "assistants"
 
     def __str__(self) -> str:
         faults = ", ".join(f"{n}: {fault.kind} {fault.events} {fault.status}" for n, fault in self.faults.items())
@@ -78,43 +89,54 @@ class Outcome:
 
 
 async def play(trial: Trial) -> Outcome:
-    """The conversation, in two runs."""
-    server: Plain = {"quirks": trial.quirks, "on_request": trial.meets}
+    """The conversation, in two runs or three."""
+    server: Plain = {} if trial.wire == "chat" else {"quirks": trial.quirks, "on_request": trial.meets}
     settings = ModelSettings(timeout=trial.timeout)
-    async with stage("assistants", TALK, server=server, settings=settings) as here:
-        runs, history = [], ()
-        for prompt in TALK:
-            runs.append(await here.say(prompt, trial.streamed, history=history))
+    async with stage(trial.wire, {**TALK, **STOP}, server=server, settings=settings) as here:
+        runs, history = [], BEFORE
+        for prompt in (*TALK, *(STOP if trial.limited else ())):
+            limits = Limits(iterations=1) if prompt in STOP else Limits()
+            runs.append(await here.say(prompt, trial.streamed, history=history, limits=limits))
             history = runs[-1].history
         return Outcome(
             runs=runs,
             turns=here.script.turns,
             whole=here.whole(),
             left=_left(here, trial),
-            requests=[f"{r.method} /{r.path.rpartition('/')[2]}" for r in here.server.requests],
+            requests=[]
+            if trial.wire == "chat"
+            else [f"{r.method} /{r.path.rpartition('/')[2]}" for r in here.server.requests],
         )
 
 
 def _left(here: Stage, trial: Trial) -> Plain:
     """What is left on the server, and whether there are more empty threads than answers with a new one were lost."""
+    if trial.wire == "chat":
+        return {}
     made = [r.number for r in here.server.requests if (r.method, r.path) == ("POST", "/threads")]
     return {**here.leftovers(), "threads made": len(made) - sum(n in trial.faults for n in made)}
 
 
-_undisturbed: dict[tuple[str, bool, frozenset[str]], Outcome] = {}
+_undisturbed: dict[tuple[Any, ...], Outcome] = {}
 
 
-async def undisturbed(streamed: bool = True, quirks: Iterable[str] = ()) -> Outcome:
-    """What the conversation comes to when nothing is in its way; found out once for each event loop."""
-    key = type(current_token().native_token).__module__, streamed, frozenset(quirks)
+async def undisturbed(trial: Trial = Trial()) -> Outcome:
+    """What a conversation comes to when nothing is in its way; found out once for each event loop."""
+    loop = type(current_token().native_token).__module__
+    key = loop, trial.streamed, frozenset(trial.quirks), trial.limited, trial.wire
     if key not in _undisturbed:
-        _undisturbed[key] = await play(Trial(streamed=streamed, quirks=quirks))
+        _undisturbed[key] = await play(replace(trial, faults={}))
     return _undisturbed[key]
+
+
+def plain(trial: Trial) -> Trial:
+    """The same conversation on a server without faults and quirks."""
+    return replace(trial, faults={}, quirks=())
 
 
 async def tried(trial: Trial) -> tuple[list[str], list[str]]:
     """What has come out otherwise than undisturbed, and which requests there were."""
-    wanted = (await undisturbed(trial.streamed)).told()
+    wanted = (await undisturbed(plain(trial))).told()
     try:
         with anyio.fail_after(30):
             outcome = await play(trial)
@@ -126,7 +148,7 @@ async def tried(trial: Trial) -> tuple[list[str], list[str]]:
     return [f"{trial}: {each}" for each in differences(wanted, told)], outcome.requests
 
 
-async def wrong(trials: Iterable[Trial]) -> list[str]:
+async def wrong(trials: Sequence[Trial]) -> list[str]:
     """What has come out otherwise in any of these trials, of which several go on at once."""
     found: list[str] = []
     limit = anyio.Semaphore(AT_ONCE)
@@ -135,8 +157,8 @@ async def wrong(trials: Iterable[Trial]) -> list[str]:
         async with limit:
             found.extend((await tried(trial))[0])
 
-    for streamed in (False, True):
-        await undisturbed(streamed)
+    for trial in trials:
+        await undisturbed(plain(trial))
     async with anyio.create_task_group() as group:
         for trial in trials:
             group.start_soon(one, trial)
@@ -149,20 +171,20 @@ async def wrong_in_cuts(trial: Trial, kind: Kind, first: int = 0, step: int = 1)
     A stream is through when it was broken off so late that nothing more had to be asked.
     """
     found: list[str] = []
-    plain = (await undisturbed(trial.streamed, trial.quirks)).requests
-    numbers = [n for n, path in enumerate(plain, 1) if path in STREAMED]
+    whole = (await undisturbed(trial)).requests
+    numbers = [n for n, path in enumerate(whole, 1) if path in STREAMED]
 
     async def one(number: int) -> None:
         for events in range(first, 99, step):
             faults = {number: Fault(kind, events=events, reset=bool(events % 2))}
             problems, requests = await tried(replace(trial, faults=faults))
             found.extend(problems)
-            if not problems and requests == plain:
+            if not problems and requests == whole:
                 assert events > LEAST, f"{trial}: request {number} was broken off after {events} events, and whole"
                 return
         raise AssertionError(f"{trial}: request {number} is never whole")
 
-    await undisturbed(trial.streamed)
+    await undisturbed(plain(trial))
     async with anyio.create_task_group() as group:
         for number in numbers:
             group.start_soon(one, number)

@@ -103,10 +103,10 @@ async def cancelled(run: Callable[[], Any], when: anyio.Event) -> None:
 
 async def cancelled_at(n: int, fault: Fault | None = None, quirks: Sequence[str] = ()) -> bool:
     """Cancel a run when the server has got its n-th request; false if there are not so many."""
-    shop, session, seen = Shop(), Session("alice"), anyio.Event()
+    shop, session, seen, over = Shop(), Session("alice"), anyio.Event(), False
 
     def on_request(request: AssistantsRequest) -> Fault | None:
-        if request.number != n:
+        if request.number != n or over:
             return None
         seen.set()
         return fault
@@ -114,6 +114,7 @@ async def cancelled_at(n: int, fault: Fault | None = None, quirks: Sequence[str]
     async with AssistantsServer(shop.script, on_request=on_request, quirks=quirks) as server:
         agent = Agent(backend(server), tools=shop.tools)
         await cancelled(lambda: agent.run("Count all.", session=session), seen)
+        over = True
         await is_left_in_order(server, shop, session)
     return seen.is_set()
 
@@ -123,6 +124,32 @@ async def cancelled_at(n: int, fault: Fault | None = None, quirks: Sequence[str]
 async def test_cancelled_at_any_request_no_run_goes_on(n: int, fault: Fault | None) -> None:
     """Whether the server was about to take it up, never would have, or had already, and the answer was lost."""
     assert await cancelled_at(n, fault)
+
+
+async def test_a_run_that_the_server_takes_up_late_is_cancelled_too() -> None:
+    """The request was on its way when its sender was cancelled: the first look does not find it, a later one does."""
+    sent_off, looked, late = anyio.Event(), anyio.Event(), list[AssistantsRequest]()
+
+    def on_request(request: AssistantsRequest) -> Fault | None:
+        if request.path.endswith("/runs") and request.method == "GET":
+            looked.set()
+        if request.path.endswith("/runs") and request.method == "POST" and not late:
+            late.append(request)
+            sent_off.set()
+            return Fault("hang")
+        return None
+
+    async def arrive() -> None:
+        await looked.wait()
+        [request] = late
+        await ask(server, "POST", request.path, **{**(request.body or {}), "stream": False})
+
+    async with AssistantsServer([Reply(message="To nobody.", delay_until="never")], on_request=on_request) as server:
+        agent = Agent(backend(server))
+        async with anyio.create_task_group() as group:
+            group.start_soon(arrive)
+            await cancelled(lambda: agent.run("Go."), sent_off)
+        assert statuses(server) == ["cancelled"]
 
 
 @pytest.mark.parametrize("spoken", [0, 4, 7])
@@ -488,7 +515,7 @@ class Always:
 @pytest.mark.parametrize("method_and_end", [("GET", "/assistants"), ("POST", "/threads"), ("POST", "/runs")])
 @pytest.mark.parametrize(("status", "kind"), [(401, AuthFailed), (403, AuthFailed), (404, RequestRejected)])
 async def test_a_request_that_is_refused_is_sent_once(status: int, kind: type, method_and_end: tuple[str, str]) -> None:
-    """A wrong key does not become right, and a missing endpoint does not appear."""
+    """A wrong key does not become right, and a missing endpoint does not appear; only an assistant may be made anew."""
     seen = []
 
     def on_request(request: AssistantsRequest) -> Fault | None:
@@ -499,7 +526,7 @@ async def test_a_request_that_is_refused_is_sent_once(status: int, kind: type, m
     error = await failing(["x"], on_request)
     assert type(error) is kind
     assert error.status == status
-    assert len(seen) == 1
+    assert len(seen) == (2 if status == 404 and method_and_end == ("POST", "/runs") else 1)
 
 
 @pytest.mark.parametrize(

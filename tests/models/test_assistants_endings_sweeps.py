@@ -1,6 +1,7 @@
 """The long tests of how runs on an Assistants server end: every moment, every step, every odd server."""
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -79,9 +80,9 @@ async def test_a_server_that_always_fails_is_given_up(method: str, end: str, fau
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", ["lost_before", "status_before"])
 @pytest.mark.parametrize("end", ["/runs", "/submit_tool_outputs"])
-async def test_a_run_that_can_not_be_told_anything_does_not_go_on(end: str, kind: str) -> None:
+async def test_a_run_that_can_not_be_told_anything_does_not_go_on(end: str, kind: Any) -> None:
     """The error is the last attempt's, and the run, where there is one, is cancelled."""
-    shop, broken = Shop(), Always(Fault(kind), "POST", end)  # type: ignore[arg-type]
+    shop, broken = Shop(), Always(Fault(kind), "POST", end)
     async with AssistantsServer(shop.script, on_request=broken) as server:
         with anyio.fail_after(20), pytest.raises((ServerFailed, ConnectionFailed)):
             await Agent(backend(server), tools=shop.tools).run("Count all.")

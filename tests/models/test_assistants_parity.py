@@ -1,15 +1,16 @@
 """The same agent on two wires: what a user sees of a run on `assistants:` is what they see of it on `chat:`."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
 import pytest
 from assistants_scenes import BADLY, NEVER, SCENES, WELL, play, table
-from assistants_stage import WIRES, Stage, anonymous, differences, stage, without_state
+from assistants_stage import WIRES, Stage, Told, anonymous, differences, stage, without_state
 
 from agentkit import Session, TextDelta
-from agentkit.messages import unanswered
+from agentkit.messages import AssistantMessage, unanswered
 from agentkit.testing import Reply, call
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +19,7 @@ streamed_or_not = pytest.mark.parametrize("streamed", [False, True])
 
 
 @streamed_or_not
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", SCENES, ids=lambda name: name.rstrip("."))
 async def test_a_run_is_the_same_on_both_wires(name: str, streamed: bool) -> None:
     """Transcript, tool call ids, usage, events, spans, errors with their history, and what the model was asked."""
     told: list[Any] = []
@@ -45,20 +46,36 @@ async def test_a_conversation_is_the_same_on_both_wires(kept: str, streamed: boo
 
 
 @streamed_or_not
-@pytest.mark.parametrize("kept", ["history", "session"])
 @pytest.mark.parametrize("name", BADLY)
-async def test_a_conversation_goes_on_after_a_run_that_failed(name: str, kept: str, streamed: bool) -> None:
-    """What is told is the same. The model hears it otherwise, since a run that has ended takes no results of tools.
+async def test_a_conversation_goes_on_after_runs_that_failed(name: str, streamed: bool) -> None:
+    """What is told is the same, and the model hears of all that was said and done.
 
-    So the server has not seen all ids of calls either, and may give others.
+    It may hear it in words, since a run that has ended takes no results of tools; so the server has not seen all ids of
+    calls either, and may give others.
     """
-    names = ["text before calls", name, "three rounds", "text"]
+    kept = "session" if streamed else "history"
+    names = ["text before calls", name, "a server's failure", "three rounds", "text"]
     told: list[Any] = []
     for wire in WIRES:
         async with stage(wire, table(*names)) as here:
             told.append((await play(here, names, kept, streamed), here.tree(), Counter(here.tools.ran)))
             assert here.leftovers().get("active", []) == []
+            assert unheard(here, names, told[-1][0]) == []
     assert differences(anonymous(told[0]), anonymous(told[1])) == []
+
+
+def unheard(here: Stage, names: Sequence[str], runs: Sequence[Told]) -> list[str]:
+    """What of the conversation, calls and results included, the model did not hear when a further run began."""
+    missing: list[str] = []
+    for name, before in zip(names[1:], runs, strict=False):
+        asked = here.script.asked[here.script.turns.index((name, 0))]["messages"]
+        heard = [str(message.get("content")) for message in asked]
+        heard += [call["function"]["arguments"] for message in asked for call in message.get("tool_calls", ())]
+        for message in before.messages:
+            said = [message.text] if isinstance(message, AssistantMessage) else [str(message.content)]
+            said += [each.arguments for each in getattr(message, "tool_calls", ())]
+            missing += [f"{name}: {words}" for words in said if not any(words.strip() in each for each in heard)]
+    return missing
 
 
 @pytest.mark.parametrize("left", ["cancelled", "left early"])

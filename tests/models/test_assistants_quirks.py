@@ -1,14 +1,12 @@
 """Servers that deviate from the wire as others were seen to do: nothing of it reaches the user of `assistants:`."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
+import anyio
 import pytest
-from anyio.lowlevel import current_token
-from assistants_scenes import play, table
-from assistants_stage import anonymous, differences, stage
+from assistants_scenes import conversation, play, same, table
+from assistants_stage import differences, stage
 from assistants_trials import Trial, wrong_in_cuts
 
 from agentkit.testing import QUIRKS
@@ -16,48 +14,41 @@ from agentkit.testing.assistants.quirks import KNOWN
 
 pytestmark = pytest.mark.anyio
 
-EACH = [(quirk,) for quirk in KNOWN]
-TOGETHER = [QUIRKS, ("no_streaming", *(quirk for quirk in QUIRKS if quirk != "no_streaming"))]
-ALL = pytest.mark.parametrize(
-    "quirks", [*EACH, *TOGETHER], ids=[*KNOWN, "all that go together", "all of them, without streams"]
-)
-CONVERSATION = [
-    "text",
-    "text before calls",
-    "three rounds",
-    "parallel calls",
-    "bad arguments",
-    "structured output at the second attempt",
-    "an answer cut at its length",
-    "a server's failure",
-    "a refusal",
-    "an answer of JSON cut at its length",
-    "too many requests",
-]
-_told: dict[tuple[str, bool], Any] = {}
+WITHOUT_STREAMS = ["no_streaming", *(quirk for quirk in QUIRKS if quirk != "no_poll_header")]
+"""All at once, but for one that makes each look at a run a second late."""
 
 
-@ALL
+@pytest.mark.parametrize("quirk", KNOWN)
+async def test_a_quirk_changes_nothing(quirk: str, anyio_backend: str) -> None:
+    """A conversation of many runs is told as on the Chat wire: transcript, events, usage, errors, spans, tools run.
+
+    Streamed on one of the event loops, and whole on the other; `make sweep` tries both on both.
+    """
+    streamed = (anyio_backend == "trio") == bool(list(KNOWN).index(quirk) % 2)
+    assert await same([quirk], streamed) == []
+
+
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_a_quirk_changes_nothing(quirks: Sequence[str], streamed: bool) -> None:
-    """A conversation of many runs is told as on the Chat wire: transcript, events, usage, errors, spans, tools run."""
-    key = type(current_token().native_token).__module__, streamed
-    if key not in _told:
-        _told[key] = await conversation("chat", CONVERSATION, (), streamed)
-    assert differences(_told[key], await conversation("assistants", CONVERSATION, quirks, streamed)) == []
+@pytest.mark.parametrize("quirks", [QUIRKS, WITHOUT_STREAMS], ids=["streams", "no streams"])
+async def test_all_quirks_at_once_change_nothing(quirks: Sequence[str], streamed: bool) -> None:
+    """The same, with all that may go wrong together."""
+    assert await same(quirks, streamed) == []
 
 
-async def conversation(wire: str, scenes: Sequence[str], quirks: Sequence[str], streamed: bool) -> Any:
-    """What the scenes tell, played one after the other; the ids of calls numbered, since some servers repeat them."""
-    server: Any = {"quirks": quirks} if quirks else {}
-    async with stage(wire, table(*scenes), server=server) as here:
-        runs = await play(here, scenes, "history", streamed)
-        return anonymous([runs, here.tree(), Counter(here.tools.ran), here.script.turns])
+async def test_a_server_that_does_not_say_when_to_look_again_is_looked_at_in_time() -> None:
+    """Each second, where there is no stream either."""
+    async with stage("assistants", table("text"), server={"quirks": ["no_streaming", "no_poll_header"]}) as here:
+        with anyio.fail_after(20):
+            await play(here, ["text"], "history", True)
 
 
-@ALL
+@pytest.mark.parametrize(
+    "quirks",
+    [["no_cancel_in_action"], ["bare_errors"], ["no_step_usage"], QUIRKS, WITHOUT_STREAMS],
+    ids=["no_cancel_in_action", "bare_errors", "no_step_usage", "streams", "no streams"],
+)
 async def test_a_conversation_goes_on_after_a_limit_on_an_odd_server_too(quirks: Sequence[str]) -> None:
-    """Also on one that does not cancel a run which waits for tools; what the last answer has used stays unknown there."""
+    """Also on one that does not cancel a run which waits for tools; what that has used stays unknown there."""
     scenes = ["text before calls", "as many model calls as there may be", "parallel calls", "text"]
     told = [await conversation("chat", scenes, (), True), await conversation("assistants", scenes, quirks, True)]
     if "no_cancel_in_action" in quirks:
@@ -67,8 +58,11 @@ async def test_a_conversation_goes_on_after_a_limit_on_an_odd_server_too(quirks:
     assert differences(*told) == []
 
 
-@ALL
+@pytest.mark.parametrize(
+    "quirks",
+    [["thin_runs"], ["empty_completed"], ["ignores_run_id"], ["no_step_events"], QUIRKS],
+    ids=["thin_runs", "empty_completed", "ignores_run_id", "no_step_events", "all"],
+)
 async def test_a_stream_may_be_cut_on_an_odd_server_too(quirks: Sequence[str]) -> None:
-    """After some of its events; `make sweep` tries all."""
-    if "no_streaming" not in quirks:
-        assert await wrong_in_cuts(Trial(quirks=quirks), "cut", 1, 5) == []
+    """After some of its events; `make sweep` tries all of them, and all quirks."""
+    assert await wrong_in_cuts(Trial(quirks=quirks), "cut", 1, 6) == []

@@ -27,7 +27,7 @@ from agentkit.errors import SessionBusy
 from agentkit.messages import AssistantMessage, FilePart, ImagePart, TextPart, UserMessage, dump_messages, load_messages
 from agentkit.models.assistants import AssistantsBackend
 from agentkit.models.chat import ChatBackend
-from agentkit.testing import AssistantsServer, ChatServer, Reply, call
+from agentkit.testing import AssistantsRequest, AssistantsServer, ChatServer, Fault, Reply, call
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +138,32 @@ async def test_a_branch_does_not_see_the_other_one() -> None:
         again = await agent.run("Left again.", history=left.messages)
         assert thread_of(again.messages[-1]) == thread_of(left.messages[-1])
         assert again.output == "5: Left again."
+
+
+@pytest.mark.parametrize("kind", ["lost_before", "lost_after"])
+async def test_branches_at_once_do_not_meet_though_a_request_is_lost(kind: Any) -> None:
+    """While it is not known whether the first one has a run on the thread, the others have to wait."""
+    lost: list[str] = []
+
+    def lose_one(request: AssistantsRequest) -> Fault | None:
+        if request.method != "POST" or not request.path.endswith("/runs") or lost or not statuses(server):
+            return None
+        lost.append(request.path)
+        return Fault(kind)
+
+    async with AssistantsServer(counting, on_request=lose_one) as server:
+        agent = Agent(backend(server))
+        root = await agent.run("Root.")
+        outputs: list[str] = []
+
+        async def branch(prompt: str) -> None:
+            outputs.append((await agent.run(prompt, history=root.messages)).output)
+
+        async with anyio.create_task_group() as group:
+            for n in range(4):
+                group.start_soon(branch, f"Branch {n}.")
+        assert lost == [f"/threads/{thread_of(root.messages[-1])}/runs"]
+        assert sorted(outputs) == [f"3: Branch {n}." for n in range(4)]
 
 
 @pytest.mark.parametrize("length", [31, 32, 33, 65, 129])

@@ -8,13 +8,15 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from agentkit.errors import ConfigError, RequestRejected
+import anyio
+
+from agentkit.errors import ConfigError, RequestRejected, SessionBusy
 from agentkit.messages import AssistantMessage, FilePart, ImagePart, Message, Part, Usage, UserMessage
 from agentkit.models.base import Delta, ModelInfo, ModelRequest, ModelResponse, OnDelta
 from agentkit.models.http import CONCURRENCY, Server, masked
 
 from .content import decode_thread
-from .decode import Turn, untold
+from .decode import Turn, has_ended, untold
 from .encode import (
     check_metadata,
     encode_assistant,
@@ -24,8 +26,9 @@ from .encode import (
     encode_run,
 )
 from .files import Files
+from .ids import path
 from .keeper import Keeper
-from .place import Place, Results, Words, next_move, place_of
+from .place import Place, Results, Words, next_move, place_of, runs_in
 from .runs import Exchange, cancel
 from .threads import (
     OnActiveRun,
@@ -38,7 +41,7 @@ from .threads import (
     make_way,
     says_more,
 )
-from .wire import Hold, Wire, lock, path
+from .wire import Hold, Wire, lock
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
 _MESSAGES_OF_A_RUN = 32
 """Messages that can be said with a run; what is older is added to the thread one by one."""
 _ASKING = 5000
+_PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0, 5.0)
+"""Seconds before a thread is tried again that is said to be busy, though no run is to be seen there."""
 
 
 @dataclass(eq=False)
@@ -119,11 +124,11 @@ class AssistantsBackend:
                 async with self._exchange(asked, move.place) as exchange:
                     if await exchange.submit(move, sure=self._is_asking(move.place)):
                         return self._note(await exchange.response())
-                response = await self._speak_instead(asked, move.otherwise)
+                response = await self._speak_instead(asked, move.otherwise, exchange.turn.run)
                 return replace(response, usage=response.usage + _of_a_lost_run(exchange.turn.run, move.place))
             if move.place is not None and move.place.waiting:
-                await cancel(asked.wire, move.place.thread, move.place.run)
-                return await self._speak_instead(asked, move)
+                run = await cancel(asked.wire, move.place.thread, move.place.run)
+                return await self._speak_instead(asked, move, run)
             return await self._speak(asked, move)
 
     async def release(self, answer: AssistantMessage) -> Usage:
@@ -170,10 +175,10 @@ class AssistantsBackend:
         url = self.server.url()
         return f"{self.info.address}:{self.info.port}{url.path.rstrip('/')}"
 
-    async def _speak_instead(self, asked: "_Asked", words: Words) -> ModelResponse:
+    async def _speak_instead(self, asked: "_Asked", words: Words, run: dict[str, Any]) -> ModelResponse:
         """Say in words what a run was not told any more, or did not understand."""
         assert words.place is not None
-        if self.thread is None and await says_more(asked.wire, words.place):
+        if self.thread is None and not (has_ended(run) and not await says_more(asked.wire, words.place)):
             words = replace(words, place=None)
         return await self._speak(asked, words)
 
@@ -187,29 +192,35 @@ class AssistantsBackend:
                 if await holds(asked.wire, words, self.on_active_run):
                     said = await self._encoded(words.messages)
                     try:
-                        return await self._run(asked, answering, words.place.thread, said, hold.let_go)
+                        others = runs_in(words.known, words.place)
+                        return await self._run(asked, answering, _On(words.place.thread, others), said, hold.let_go)
                     except RequestRejected as error:
                         if not is_busy(error):
                             raise
         resources = encode_resources(asked.request.tools, "thread")
         thread = await make_thread(asked.wire, resources, self.metadata)
-        return await self._run(asked, answering, thread, await self._encoded(asked.request.messages), _nothing)
+        said = await self._encoded(asked.request.messages)
+        return await self._run(asked, answering, _On(thread, set()), said, _nothing)
 
     async def _speak_on(self, thread: str, asked: "_Asked", answering: str, words: Words) -> ModelResponse:
         """Say something on a thread that others may speak on too; with nothing to say, take up a run that waits."""
         said = await self._encoded(words.messages)
         if not said and (active := await active_runs(asked.wire, thread)):
             async with self._exchange(asked, None) as exchange:
-                await exchange.follow(active[0])
+                await exchange.follow(thread, active[0])
                 return self._note(await exchange.response())
-        while True:
-            try:
-                async with self._hold(thread):
-                    return await self._run(asked, answering, thread, said, _nothing)
-            except RequestRejected as error:
-                if not is_busy(error):
-                    raise
-            await make_way(asked.wire, thread, self.on_active_run)
+        for pause in _PAUSES:
+            while True:
+                try:
+                    async with self._hold(thread):
+                        return await self._run(asked, answering, _On(thread, None), said, _nothing)
+                except RequestRejected as error:
+                    if not is_busy(error):
+                        raise
+                if not await make_way(asked.wire, thread, self.on_active_run):
+                    break
+            await anyio.sleep(pause)
+        raise SessionBusy(f"the server says that the thread {thread!r} has an active run, and shows none")
 
     def _note(self, response: ModelResponse) -> ModelResponse:
         """Keep in mind which runs this process has heard ask for results, the last few thousand."""
@@ -230,23 +241,24 @@ class AssistantsBackend:
         return Hold(lock(f"thread {self._where} {thread}"))
 
     async def _run(
-        self, asked: "_Asked", answering: str, thread: str, said: list[dict[str, Any]], known: Callable[[], None]
+        self, asked: "_Asked", answering: str, on: "_On", said: list[dict[str, Any]], known: Callable[[], None]
     ) -> ModelResponse:
         """One run on a thread. Of what is said, what has been added to the thread is taken away."""
         while len(said) > _MESSAGES_OF_A_RUN:
-            await add_message(asked.wire, thread, said[0])
+            await add_message(asked.wire, on.thread, said[0])
             del said[0]
         overrides = encode_overrides(asked.request, self.model) if self.assistant else {}
-        while True:
+        for last in (False, True):
             body = {**overrides, **encode_run(asked.request, answering, said, self.metadata)}
             try:
                 async with self._exchange(asked, None) as exchange:
-                    await exchange.begin(thread, body, known)
+                    await exchange.begin(on.thread, body, on.runs, known)
                     return self._note(await exchange.response())
             except RequestRejected as error:
-                if error.status != 404 or answering not in str(error) or not self._keeper.forget(answering):
+                if last or error.status != 404 or not self._keeper.forget(answering):
                     raise
-            answering = await self._answering(asked)
+            answering = await self._answering(asked)  # the server has lost it
+        raise AssertionError("the last attempt returns or raises")
 
     async def _answering(self, asked: "_Asked") -> str:
         """The id of the assistant that is to answer."""
@@ -288,6 +300,14 @@ class _Asked:
     request: ModelRequest
     wire: Wire
     tell: OnDelta
+
+
+@dataclass(frozen=True, slots=True)
+class _On:
+    """A thread, and the runs that it has already if nobody else begins runs there."""
+
+    thread: str
+    runs: set[str] | None
 
 
 def _of_a_lost_run(run: dict[str, Any], place: Place) -> Usage:

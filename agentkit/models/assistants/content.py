@@ -22,17 +22,24 @@ from agentkit.models.lenient import a_dict, a_str, an_int, dicts
 
 @dataclass(slots=True)
 class _Part:
-    text: str = ""
+    pieces: list[str] = field(default_factory=list)
     refusal: str = ""
     file: str = ""
     annotations: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, item: dict[str, Any]) -> None:
-        text = item.get("text")
-        self.text += text if isinstance(text, str) else a_str(a_dict(text).get("value"))
-        self.annotations += dicts(a_dict(text).get("annotations"))
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    def add(self, item: dict[str, Any]) -> str:
+        """A piece of the part; the text in it."""
+        told = item.get("text")
+        text = told if isinstance(told, str) else a_str(a_dict(told).get("value"))
+        self.pieces.append(text)
+        self.annotations += dicts(a_dict(told).get("annotations"))
         self.refusal += a_str(item.get("refusal"))
         self.file = self.file or a_str(a_dict(item.get("image_file")).get("file_id"))
+        return text
 
 
 class Said:
@@ -40,14 +47,22 @@ class Said:
 
     def __init__(self) -> None:
         self._parts: dict[int, _Part] = {}
-        self._told = ""
+        self._told: list[str] = []
+        self.whole = False
+        """Whether the server has said that there is no more of it."""
 
     def see_piece(self, content: list[dict[str, Any]]) -> str:
         """A delta has come; the text that is new."""
+        fresh, in_order = "", True
         for place, item in enumerate(content):
             index = an_int(item.get("index"))
-            self._parts.setdefault(place if index is None else index, _Part()).add(item)
-        return self._tell()
+            index = place if index is None else index
+            in_order = in_order and index >= max(self._parts, default=0)
+            fresh += self._parts.setdefault(index, _Part()).add(item)
+        if not in_order:
+            return self._rest()
+        self._told.append(fresh)
+        return fresh
 
     def see_whole(self, content: list[dict[str, Any]]) -> str:
         """The message was seen as it is now; the text that is new. Some servers leave out what they have streamed."""
@@ -56,14 +71,14 @@ class Said:
             parts.setdefault(index, _Part()).add(item)
         if parts and len(_text(parts)) >= len(self.text):
             self._parts = parts
-        return self._tell()
+        return self._rest()
 
-    def _tell(self) -> str:
-        text, told = self.text, self._told
-        if not text.startswith(told):  # a server that has changed its mind: what was told stays told
-            return ""
-        self._told = text
-        return text[len(told) :]
+    def _rest(self) -> str:
+        """The text that was not told yet; none from a server that has changed its mind: what was told stays told."""
+        text, told = self.text, "".join(self._told)
+        rest = text[len(told) :] if text.startswith(told) else ""
+        self._told.append(rest)
+        return rest
 
     @property
     def text(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from agentkit.errors import (
+    BadResponse,
     ContentFiltered,
     ContextTooLong,
     ModelError,
@@ -32,8 +33,8 @@ from .place import Place, digest_with
 
 ENDED = frozenset({"completed", "failed", "cancelled", "expired", "incomplete"})
 """The states of a run after which nothing follows."""
-ACTIVE = frozenset({"queued", "in_progress", "requires_action", "cancelling"})
-"""The states of a run in which it holds its thread."""
+
+
 _BETWEEN = "\n\n"
 """What stands between two messages of one answer."""
 _OUT_OF_MONEY = re.compile("quota|billing", re.IGNORECASE)
@@ -43,11 +44,18 @@ _MARGIN = 15.0
 _NOWHERE = Place(server="", thread="", run="")
 
 
+def has_ended(run: dict[str, Any]) -> bool:
+    """Whether nothing follows in a run."""
+    return a_str(run.get("status")) in ENDED
+
+
 @dataclass(kw_only=True, slots=True)
 class Turn:
     """What a run has said since it was last told something."""
 
     request: ModelRequest
+    thread: str = ""
+    """The thread that the run is on; it is known before the run, and servers do not all repeat it."""
     before: Place | None = None
     """Where the run stood before; None if it has just begun."""
     run: dict[str, Any] = field(default_factory=dict)
@@ -58,6 +66,8 @@ class Turn:
     """Whether some of what it said may not have come."""
     heard: bool = False
     """Whether anything has come from the run itself."""
+    _details: bool = False
+    """Whether anything but the run itself was seen."""
     _said: dict[str, Said] = field(default_factory=dict)
     _told: str = ""
     """The id of the message that the last text delta belonged to."""
@@ -65,11 +75,6 @@ class Turn:
     _usage: dict[str, Usage] = field(default_factory=dict)
     """What each step used, by the step's id."""
     _seen: set[str] = field(default_factory=set)
-
-    @property
-    def thread(self) -> str:
-        """The thread's id."""
-        return a_str(self.run.get("thread_id"))
 
     @property
     def id(self) -> str:
@@ -98,13 +103,18 @@ class Turn:
     def lacks_run(self) -> bool:
         """Whether the run was seen in a form that leaves out what is needed of it."""
         if self.status == "requires_action":
-            return not self._asked()
+            return not calls_asked(self.run)
         return not isinstance(self.run.get("usage"), dict)
 
     @property
     def lacks_words(self) -> bool:
         """Whether messages of the run may not have come."""
-        return self.broken or (self.status == "completed" and not self._said)
+        return self.broken or self.mid_word or not self._details or (self.status == "completed" and not self._said)
+
+    @property
+    def mid_word(self) -> bool:
+        """Whether there is a message whose end has not come."""
+        return any(not said.whole for said in self._said.values())
 
     def feed(self, name: str, data: bytes) -> list[Delta]:
         """What an event adds.
@@ -120,6 +130,7 @@ class Turn:
             raise reported(told.get("error") or told)
         kind = a_str(told.get("object"))
         self.heard = self.heard or (kind.startswith("thread.") and bool(self.id or kind == "thread.run"))
+        self._details = self._details or kind not in {"", "thread", "thread.run"}
         match kind:
             case "thread.run":
                 self.see_run(told)
@@ -155,7 +166,9 @@ class Turn:
         id = a_str(message.get("id"))
         if message.get("role") != "assistant" or self._is_old(id, message):
             return []
-        return self._tell(id, self._said.setdefault(id, Said()).see_whole(dicts(message.get("content"))))
+        said = self._said.setdefault(id, Said())
+        said.whole = said.whole or a_str(message.get("status")) in {"completed", "incomplete"}
+        return self._tell(id, said.see_whole(dicts(message.get("content"))))
 
     def _see_piece(self, id: str, content: list[dict[str, Any]]) -> list[Delta]:
         if self.before is not None and id in self.before.seen:
@@ -232,13 +245,9 @@ class Turn:
             hosted_calls=tuple(self._hosted.values()),
         )
 
-    def _asked(self) -> list[dict[str, Any]]:
-        action = a_dict(self.run.get("required_action"))
-        return dicts(a_dict(action.get("submit_tool_outputs")).get("tool_calls"))
-
     def _calls(self) -> tuple[tuple[ToolCall, ...], dict[str, str]]:
         """The tool calls, and the server's ids of those that have another one here."""
-        asked = [(a_str(call.get("id")), a_dict(call.get("function"))) for call in self._asked()]
+        asked = [(a_str(call.get("id")), a_dict(call.get("function"))) for call in calls_asked(self.run)]
         theirs = [
             ToolCall(id=id, name=a_str(call.get("name")), arguments=as_arguments(call.get("arguments")))
             for id, call in asked
@@ -267,6 +276,9 @@ class Turn:
         """
         text = self._message(()).text
         match self.status:
+            case "requires_action" if not calls_asked(self.run):
+                kind = a_str(a_dict(self.run.get("required_action")).get("type"))
+                raise BadResponse(f"the run {self.id!r} waits for something that agentkit does not know: {kind!r}")
             case "failed":
                 raise _failure(a_dict(self.run.get("last_error")))
             case "expired":
@@ -285,6 +297,13 @@ class Turn:
             raise ContextTooLong("the run reached its limit on prompt tokens (max_prompt_tokens)")
         if self.request.output is not None or not text:
             raise Truncated("the run was cut at its token limit before its answer was complete", partial=text)
+
+
+def calls_asked(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """The calls whose results a run waits for; none if it waits for anything else."""
+    action = a_dict(run.get("required_action"))
+    calls = dicts(a_dict(action.get("submit_tool_outputs")).get("tool_calls"))
+    return calls if all(isinstance(call.get("function"), dict) for call in calls) else []
 
 
 def _failure(error: dict[str, Any]) -> ModelError:

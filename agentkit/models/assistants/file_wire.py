@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal, NamedTuple, TypeAlias
-from urllib.parse import quote
 
 from agentkit.errors import ConfigError
 from agentkit.messages import SearchHit, clean
 from agentkit.models.http_errors import bad_response
 from agentkit.models.lenient import a_str, an_int, dicts, json_object
+
+from .ids import segment
 
 Purpose: TypeAlias = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 """What a file is for; `vision` for pictures that a message shows to the model."""
@@ -87,17 +88,6 @@ def read_new(body: bytes, headers: Mapping[str, str]) -> Answer:
 def store_path(store: str) -> str:
     """Where a vector store is asked about; see `segment`."""
     return f"/vector_stores/{segment(store)}"
-
-
-def segment(id: str) -> str:
-    """An id as a part of a path, in which dots alone would lead elsewhere.
-
-    Raises:
-        ConfigError: it cannot be an id.
-    """
-    if not (id and id.strip(".")):
-        raise ConfigError(f"{id!r} is no id of a file or a vector store; pass what upload() or create_store() gave")
-    return quote(id, safe="", errors="replace")
 
 
 def checked_ids(files: Sequence[str]) -> list[str]:

@@ -29,9 +29,9 @@ from .file_wire import (
     read_answer,
     read_new,
     search_hit,
-    segment,
     store_path,
 )
+from .ids import segment
 from .multipart import Form, opened
 from .persist import persistently
 

@@ -1,14 +1,16 @@
 """The assistants that agentkit keeps on a server: found again by their content, made where there are none."""
 
+from contextlib import aclosing
 from typing import Any
 
-from agentkit.errors import ConfigError
+from agentkit.errors import BadResponse
 from agentkit.models.http import Server
 from agentkit.models.lenient import a_dict, a_str
 
 from .encode import MARK, as_json
+from .ids import is_id, path
 from .persist import persistently
-from .wire import Wire, lock, path
+from .wire import Wire, lock
 
 _known: dict[tuple[str, int, str], str] = {}
 """The assistants that this process has found: where, for whom, with which fingerprint -> the id."""
@@ -49,21 +51,35 @@ class Keeper:
         return len(made)
 
     async def _find_or_make(self, wire: Wire, body: dict[str, Any]) -> str:
-        mark = body["metadata"][MARK]
-        found = await self._found(wire, mark)
+        found = await self._found(wire, body)
         if found is None:
             found = await persistently(
-                lambda: wire.post("/assistants", as_json(body)), found=lambda: self._found(wire, mark)
+                lambda: wire.post("/assistants", as_json(body)), found=lambda: self._found(wire, body)
             )
         id = a_str(found.get("id"))
-        if not id:
-            raise ConfigError("the server has made an assistant without an id: does it speak the Assistants wire?")
-        if not _covers(found, body):
+        if not is_id(id):
+            raise BadResponse("the server has made an assistant without an id: does it speak the Assistants wire?")
+        if not _covers(found, _content(body)):
             await persistently(lambda: wire.post(path("assistants", id), as_json(body)))
         return id
 
-    async def _found(self, wire: Wire, mark: str) -> dict[str, Any] | None:
-        return next((found for found in await wire.all("/assistants") if _mark(found) == mark), None)
+    async def _found(self, wire: Wire, body: dict[str, Any]) -> dict[str, Any] | None:
+        async with aclosing(wire.each("/assistants")) as assistants:
+            async for assistant in assistants:
+                if _is_of(assistant, body):
+                    return assistant
+        return None
+
+
+def _is_of(assistant: dict[str, Any], body: dict[str, Any]) -> bool:
+    """Whether it was made of this content, by its mark, or where a server keeps no metadata, by the content itself."""
+    if assistant.get("metadata"):
+        return bool(_mark(assistant) == body["metadata"][MARK])
+    return assistant.get("name") == body["name"] and _covers(assistant, _content(body))
+
+
+def _content(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name != "metadata"}
 
 
 def _mark(assistant: dict[str, Any]) -> str:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from hashlib import blake2b
 from typing import Any
 
+from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from agentkit.messages import AssistantMessage, Message, ToolCall, ToolResult, Usage, UserMessage, unanswered
+
+from .ids import is_id
 
 WIRE = "assistants"
 
@@ -63,9 +67,15 @@ def place_of(message: Message, server: str) -> Place | None:
         return None
     told = {name: state[name] for name in _ALL if name in state}
     try:
-        return Place(**told | {"seen": tuple(told.get("seen", ())), "usage": Usage(**told.get("usage", {}))})
-    except TypeError:  # another version's, or nobody's: the conversation gets a new thread
+        place = _adapter().validate_json(to_json(told), strict=True)
+    except ValueError:  # another version's, or nobody's: the conversation gets a new thread
         return None
+    return place if is_id(place.thread) and is_id(place.run) else None
+
+
+@cache
+def _adapter() -> TypeAdapter[Place]:
+    return TypeAdapter(Place)
 
 
 def digest_of(messages: Iterable[Message], server: str) -> str:

@@ -4,7 +4,8 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -16,11 +17,12 @@ from agentkit.models.base import Delta, ModelResponse
 from agentkit.models.lenient import a_dict, a_str
 
 from .content import calls_functions
-from .decode import ENDED, Turn
+from .decode import Turn, calls_asked, has_ended
 from .encode import OPERATION, as_json, encode_outputs
+from .ids import path
 from .persist import persistently
 from .place import Results
-from .wire import Wire, path
+from .wire import Wire, if_there
 
 CANCEL_SECONDS = 5.0
 """How long to wait for a run to be cancelled."""
@@ -29,6 +31,8 @@ _ALL = 100
 """Messages and steps of one run: more than there are."""
 _PASSAGES = "step_details.tool_calls[*].file_search.results[*].content"
 _GIVEN_UP = frozenset({"expired", "cancelling", "cancelled"})
+_FIRST_WAIT = 0.05
+"""Seconds between the first two looks at a run that is being cancelled."""
 _LOOKS = (0.0, 0.1, 0.4)
 """Seconds before each look for a run that was asked for when its asker was cancelled."""
 
@@ -43,8 +47,8 @@ class Exchange:
     tell: Callable[[Delta], Awaitable[None]]
     _expires: float | None = None
     """When the run expires, in seconds of this machine's clock."""
-    _asked: tuple[str, str] | None = field(default=None)
-    """The thread and the operation of a run that was asked for and is not known yet."""
+    _sought: Callable[[], Awaitable[bool | None]] | None = None
+    """How to find a run that was asked for, as long as it is not known whether it has begun."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -53,15 +57,22 @@ class Exchange:
         if error is None:
             return
         with anyio.move_on_after(CANCEL_SECONDS, shield=True), suppress(ModelError):
-            for pause in _LOOKS if self._asked and not self.turn.id else ():
-                await anyio.sleep(pause)
-                if await self._find(*(self._asked or ("", ""))):
-                    break
-            if self.turn.id and self.turn.status not in ENDED:
+            if self._sought is not None and not self.turn.id:
+                for pause in _LOOKS:
+                    await anyio.sleep(pause)
+                    if await self._sought():
+                        break
+            if self.turn.id and not has_ended(self.turn.run):
                 await cancel(self.wire, self.turn.thread, self.turn.id)
 
-    async def begin(self, thread: str, body: dict[str, Any], known: Callable[[], None]) -> None:
-        """Begin a run and follow it; `known` is called as soon as the server has it.
+    async def begin(
+        self, thread: str, body: dict[str, Any], others: set[str] | None, known: Callable[[], None]
+    ) -> None:
+        """Begin a run and follow it.
+
+        Args:
+            others: The runs that the thread has already, if nobody else begins runs there; None if that is not so.
+            known: Called as soon as the server has the run.
 
         Raises:
             RequestRejected: it was refused.
@@ -69,16 +80,17 @@ class Exchange:
         """
         operation = uuid.uuid4().hex
         whole = as_json({**body, "metadata": {**a_dict(body.get("metadata")), OPERATION: operation}})
-        self._asked = thread, operation
+        self.turn.thread = thread
+        self._sought = partial(self._find, operation, others)
         where = path("threads", thread, "runs") + ("?" + urlencode(self._include) if self._include else "")
         try:
             await persistently(
                 lambda: self._listen(where, whole, known),
-                found=lambda: self._find(thread, operation),
+                found=self._sought,
             )
         except ModelError as error:
             if not error.retryable:
-                self._asked = None
+                self._sought = None
             raise
         known()
         await self._complete()
@@ -96,7 +108,8 @@ class Exchange:
         place = results.place
         where = path("threads", place.thread, "runs", place.run)
         body = encode_outputs(results.outputs)
-        self.turn.run = {"id": place.run, "thread_id": place.thread}
+        self.turn.thread, self.turn.run = place.thread, {"id": place.run}
+        told = {id for id, _ in results.outputs}
         self._expires = place.expires
 
         looked, refused = False, not sure
@@ -104,7 +117,7 @@ class Exchange:
         async def found() -> bool | None:
             nonlocal looked
             run = await self.wire.get(where)
-            if run.get("status") == "requires_action" and await self._rounds(where) <= place.rounds:
+            if await self._still_asks(run, told, place.rounds):
                 return None
             self._see(run)
             looked = True
@@ -124,12 +137,13 @@ class Exchange:
         await self._complete()
         return True
 
-    async def follow(self, run: dict[str, Any]) -> None:
+    async def follow(self, thread: str, run: dict[str, Any]) -> None:
         """Follow a run that somebody else has begun."""
+        self.turn.thread = thread
         self._see(run)
         await self._complete()
         if self.turn.status == "requires_action":
-            self.turn.rounds = await self._rounds(self._where) - 1
+            self.turn.rounds = max(0, await self._rounds() - 1)
 
     async def response(self) -> ModelResponse:
         """What the run has come to.
@@ -161,7 +175,7 @@ class Exchange:
                     self._note_expiry()
                     if turn.heard:
                         known()
-                    if turn.settled:
+                    if turn.settled and not turn.mid_word:
                         return True
         except ModelError:
             if not turn.heard:
@@ -186,7 +200,7 @@ class Exchange:
         for step in reversed(await self.wire.newest(f"{self._where}/steps", _ALL, **self._include)):
             await self._tell(turn.see_step(step))
         messages = path("threads", turn.thread, "messages")
-        for message in reversed(await self.wire.newest(messages, _ALL, run_id=turn.id)):
+        for message in _of_the_run(turn.id, await self.wire.newest(messages, _ALL, run_id=turn.id)):
             await self._tell(turn.see_message(message))
 
     @property
@@ -214,21 +228,41 @@ class Exchange:
         if self._expires is None and self.turn.lifetime is not None:
             self._expires = time.time() + self.turn.lifetime
 
-    async def _find(self, thread: str, operation: str) -> bool | None:
-        """Whether a run that was asked for has begun all the same."""
-        for run in await self.wire.newest(path("threads", thread, "runs"), _NEWEST):
-            if a_dict(run.get("metadata")).get(OPERATION) == operation:
+    async def _find(self, operation: str, others: set[str] | None) -> bool | None:
+        """Whether a run that was asked for has begun all the same.
+
+        It has our mark, or on a server that keeps no marks, it is the one that was not there before.
+        """
+        newest = await self.wire.newest(path("threads", self.turn.thread, "runs"), _NEWEST)
+        marks = {a_str(run.get("id")): a_dict(run.get("metadata")).get(OPERATION) for run in newest}
+        fresh = [id for id, mark in marks.items() if not mark and id not in others] if others is not None else []
+        ours = [id for id, mark in marks.items() if mark == operation] or fresh
+        for run in newest:
+            if a_str(run.get("id")) in ours:
                 self._see(run)
                 return True
         return None
 
-    async def _rounds(self, where: str) -> int:
+    async def _still_asks(self, run: dict[str, Any], told: set[str], rounds: int) -> bool:
+        """Whether a run waits for these results still: not for others, nor for others with the same ids."""
+        asked = {a_str(call.get("id")) for call in calls_asked(run)}
+        return run.get("status") == "requires_action" and asked <= told and await self._rounds() <= rounds
+
+    async def _rounds(self) -> int:
         """How often the run has asked for tool results."""
-        return sum(map(calls_functions, await self.wire.all(f"{where}/steps")))
+        return sum(map(calls_functions, await self.wire.all(f"{self._where}/steps")))
+
+
+def _of_the_run(run: str, newest: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The run's messages, oldest first; of those that do not say whose they are, what was said since the user spoke."""
+    users = (place for place, message in enumerate(newest) if message.get("role") == "user")
+    since = next(users, len(newest))
+    own = [m for place, m in enumerate(newest) if m.get("run_id") == run or (not m.get("run_id") and place < since)]
+    return own[::-1]
 
 
 async def cancel(wire: Wire, thread: str, run: str) -> dict[str, Any]:
-    """Cancel a run and wait until it has ended; the run as it is then.
+    """Cancel a run, and wait for its end, but not for long; the run as it was seen last, nothing if it is gone.
 
     One that has ended before is left as it is, and so is one that waits for results on a server that does not cancel
     such runs: it will expire.
@@ -237,16 +271,22 @@ async def cancel(wire: Wire, thread: str, run: str) -> dict[str, Any]:
         ModelError: the server could not be asked.
     """
     where = path("threads", thread, "runs", run)
-    try:
-        seen = await persistently(lambda: wire.post(f"{where}/cancel"))
-    except RequestRejected:
-        seen = {}
-    while a_str(seen.get("status")) not in ENDED:
-        seen, pause = await wire.look(where)
-        if seen.get("status") == "requires_action":
-            break
-        if seen.get("status") not in ENDED:
-            await anyio.sleep(pause)
+    seen: dict[str, Any] = {}
+    with anyio.move_on_after(CANCEL_SECONDS):
+        try:
+            seen = await persistently(lambda: wire.post(f"{where}/cancel"))
+        except RequestRejected:
+            pass  # it has ended, or is gone
+        wait = _FIRST_WAIT
+        while not has_ended(seen):
+            found = await if_there(wire.look(where))
+            if found is None:
+                return {}
+            seen, pause = found
+            if has_ended(seen) or seen.get("status") == "requires_action":
+                break
+            await anyio.sleep(min(wait, pause))
+            wait *= 2
     return seen
 
 

@@ -7,15 +7,16 @@ from typing import Any, Literal, TypeAlias
 
 import anyio
 
-from agentkit.errors import RequestRejected, SessionBusy
+from agentkit.errors import BadResponse, RequestRejected, SessionBusy
 from agentkit.models.lenient import a_dict, a_str
 
-from .decode import ACTIVE
+from .decode import has_ended
 from .encode import MARK, OPERATION, as_json, encode_thread
+from .ids import is_id, path
 from .persist import persistently
 from .place import Place, Words, digest_of, runs_in
 from .runs import cancel
-from .wire import Wire, if_there, path
+from .wire import Wire, if_there
 
 OnActiveRun: TypeAlias = Literal["wait", "cancel", "raise"]
 
@@ -33,7 +34,10 @@ def is_busy(error: RequestRejected) -> bool:
 async def make_thread(wire: Wire, resources: Mapping[str, Any] | None, metadata: Mapping[str, str]) -> str:
     """A new thread. If the answer is lost, there will be another one, with nothing in it."""
     body = encode_thread(resources, metadata)
-    return a_str((await persistently(lambda: wire.post("/threads", body))).get("id"))
+    id = a_str((await persistently(lambda: wire.post("/threads", body))).get("id"))
+    if not is_id(id):
+        raise BadResponse("the server has made a thread without an id: does it speak the Assistants wire?")
+    return id
 
 
 async def delete_thread(wire: Wire, thread: str) -> None:
@@ -79,7 +83,7 @@ async def holds(wire: Wire, words: Words, policy: OnActiveRun) -> bool:
     if newest is None:
         return False
     strange = [run for run in newest if run.get("id") not in known]
-    if policy != "wait" and any(run.get("status") in ACTIVE for run in strange):
+    if policy != "wait" and any(not has_ended(run) for run in strange):
         await make_way(wire, place.thread, policy)
     return not strange
 
@@ -91,24 +95,26 @@ async def says_more(wire: Wire, place: Place) -> bool:
     return newest is None or any(m.get("run_id") == place.run and m.get("id") not in place.seen for m in newest)
 
 
-async def make_way(wire: Wire, thread: str, policy: OnActiveRun) -> None:
-    """Come to a state in which the thread has no active run, or had none for a moment.
+async def make_way(wire: Wire, thread: str, policy: OnActiveRun) -> bool:
+    """Come to a state in which the thread has no active run, or had none for a moment; whether it had one.
 
     Raises:
         SessionBusy: it has one, and the policy is to raise.
     """
-    for run in await active_runs(wire, thread):
+    active = await active_runs(wire, thread)
+    for run in active:
         id = a_str(run.get("id"))
         if policy == "raise":
             raise SessionBusy(f"the thread {thread!r} has an active run, {id!r}: wait for it, or cancel it")
         if policy == "cancel":
             run = await cancel(wire, thread, id)
         pause = 0.0
-        while run.get("status") in ACTIVE:
+        while run and not has_ended(run):
             await anyio.sleep(pause)
             run, pause = await wire.look(path("threads", thread, "runs", id))
+    return bool(active)
 
 
 async def active_runs(wire: Wire, thread: str) -> Sequence[dict[str, Any]]:
     """The runs that hold a thread: one, or none."""
-    return [run for run in await wire.newest(path("threads", thread, "runs"), _TIP) if run.get("status") in ACTIVE]
+    return [run for run in await wire.newest(path("threads", thread, "runs"), _TIP) if not has_ended(run)]

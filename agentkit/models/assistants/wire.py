@@ -4,13 +4,13 @@ from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
 import anyio
 from anyio.lowlevel import RunVar
 
-from agentkit.errors import RequestRejected
+from agentkit.errors import BadResponse, RequestRejected
 from agentkit.models.http import Call, Server
 from agentkit.models.lenient import a_str, dicts, json_object
 from agentkit.models.sse import Event
@@ -22,6 +22,7 @@ T = TypeVar("T")
 HEADERS = {"OpenAI-Beta": "assistants=v2"}
 _POLL_SECONDS = 1.0
 _PAGE = 100
+_PAGES = 200
 _locks: RunVar["WeakValueDictionary[str, anyio.Lock]"] = RunVar("agentkit_assistants_locks")
 
 
@@ -52,17 +53,28 @@ class Wire:
         """The newest objects of a list, newest first."""
         return dicts((await self.get(f"{path}?{urlencode({'limit': limit, 'order': 'desc', **query})}")).get("data"))
 
-    async def all(self, path: str) -> list[dict[str, Any]]:
-        """A whole list, oldest first; one that comes to nothing new is at its end, whatever the server says."""
-        found: dict[str, dict[str, Any]] = {}
+    async def each(self, path: str) -> AsyncGenerator[dict[str, Any]]:
+        """The objects of a list, oldest first; a page with nothing new is the last one, whatever the server says.
+
+        Raises:
+            BadResponse: the list does not end.
+        """
+        known = set[str]()
         query = {"limit": _PAGE, "order": "asc"}
-        while True:
+        for _ in range(_PAGES):
             page = await self.get(f"{path}?{urlencode(query)}")
-            fresh = {id: item for item in dicts(page.get("data")) if (id := a_str(item.get("id"))) not in found}
-            found |= fresh
+            fresh = {id: item for item in dicts(page.get("data")) if (id := a_str(item.get("id"))) not in known}
+            for item in fresh.values():
+                yield item
             if not fresh or page.get("has_more") is not True:
-                return list(found.values())
+                return
+            known |= fresh.keys()
             query["after"] = list(fresh)[-1]
+        raise BadResponse(f"the list {path!r} on the server does not end; {_PAGES} pages were read")
+
+    async def all(self, path: str) -> list[dict[str, Any]]:
+        """A whole list, oldest first; see `each`."""
+        return [item async for item in self.each(path)]
 
     def events(self, path: str, body: bytes) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
         """The events that a request is answered with; sent once."""
@@ -93,11 +105,6 @@ async def if_there(work: Awaitable[T]) -> T | None:
         if error.status != 404:
             raise
         return None
-
-
-def path(*parts: str) -> str:
-    """A path of parts, each of which may be an id that somebody else has made up."""
-    return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
 def lock(key: str) -> anyio.Lock:
