@@ -45,16 +45,16 @@ class Executor:
     """The results of the calls being run that have one, by their place in the answer."""
     _begun: set[int] = field(default_factory=set)
     """The places of the calls whose tools have been called."""
-    _seconds: float | None = None
-    """What each of the calls being run may take at most, whatever its tool declares."""
+    _ends: float | None = None
+    """When the calls being run have to be done, whatever their tools declare, by the event loop's clock."""
 
     async def execute(self, calls: Sequence[ToolCall], seconds: float | None = None) -> list[ToolResult]:
-        """All calls at the same time, each within these seconds at most; their results in the order of the calls.
+        """All calls at the same time, all within these seconds; their results in the order of the calls.
 
         What goes wrong in a tool is its result. Only what must end the run is raised (KeyboardInterrupt, SystemExit),
         bare, once all other calls are cancelled and have ended.
         """
-        self._seconds = seconds
+        self._ends = None if seconds is None else anyio.current_time() + seconds
         drawn = [
             (place, call, self.steps.reserve(f"tool:{call.name}", ToolResult), self._denial(place))
             for place, call in enumerate(calls)
@@ -131,7 +131,8 @@ class Executor:
         if len(call.arguments) > self.budget.limits.argument_chars:
             raise InvalidArguments(f"the arguments are longer than {self.budget.limits.argument_chars} characters")
         context = Context(deps=self.deps, run_id=self.run_id, call_id=call.id, tool=call.name, agent=self.agent)
-        limits = (tool.timeout or self.budget.limits.tool_seconds, self._seconds)
+        left = None if self._ends is None else max(0.0, self._ends - anyio.current_time())
+        limits = (tool.timeout or self.budget.limits.tool_seconds, left)
         seconds = min((limit for limit in limits if limit is not None), default=None)
         self._begun.add(place)
         if seconds is None:

@@ -301,7 +301,7 @@ async def test_an_id_cannot_lead_elsewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "seconds"), [("20", 0.02), ("0", 0), ("9999999", 60), ("-1", 1), ("nan", 1), ("soon", 1), (None, 1)]
+    ("told", "seconds"), [("20", 0.02), ("0", 1), ("9999999", 10), ("-1", 1), ("nan", 1), ("soon", 1), (None, 1)]
 )
 def test_the_server_says_how_often_it_wants_to_be_asked(told: str | None, seconds: float) -> None:
     """In `openai-poll-after-ms`, within reason; once a second if it does not say."""

@@ -146,7 +146,8 @@ class AssistantsBackend:
         Raises:
             ModelError: the server could not be asked, or has no such thread.
         """
-        return decode_thread(await Wire(self.server).all(path("threads", thread, "messages")))
+        messages = Wire(self.server).each(path("threads", thread, "messages"), "asc")
+        return decode_thread([message async for message in messages])
 
     async def forget(self, history: Sequence[Message]) -> None:
         """Delete the threads that a conversation is on, those that agentkit has made.
@@ -211,8 +212,11 @@ class AssistantsBackend:
                 return self._note(await exchange.response())
         for pause in _PAUSES:
             while True:
+                hold = self._hold(thread)
+                if self.on_active_run == "raise" and hold.is_held:
+                    raise SessionBusy(f"another run of this process is speaking on the thread {thread!r}")
                 try:
-                    async with self._hold(thread):
+                    async with hold:
                         return await self._run(asked, answering, _On(thread, None), said, _nothing)
                 except RequestRejected as error:
                     if not is_busy(error):

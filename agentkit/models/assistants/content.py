@@ -12,12 +12,13 @@ from agentkit.messages import (
     ImagePart,
     Message,
     Part,
-    SearchHit,
     TextPart,
     UserMessage,
     clean,
 )
 from agentkit.models.lenient import a_dict, a_str, an_int, dicts
+
+from .file_wire import search_hit
 
 
 @dataclass(slots=True)
@@ -170,15 +171,5 @@ def _hosted_call(unnamed: str, call: dict[str, Any]) -> HostedCall:
         input=clean(a_str(code.get("input"))),
         output=clean("".join(a_str(output.get("logs")) for output in outputs)),
         files=tuple(id for output in outputs if (id := a_str(a_dict(output.get("image")).get("file_id")))),
-        hits=tuple(_hit(hit) for hit in dicts(search.get("results"))),
-    )
-
-
-def _hit(hit: dict[str, Any]) -> SearchHit:
-    score = hit.get("score")
-    return SearchHit(
-        file_id=a_str(hit.get("file_id")),
-        filename=clean(a_str(hit.get("file_name")) or a_str(hit.get("filename"))),
-        score=float(score) if isinstance(score, int | float) else 0.0,
-        text=clean("".join(a_str(part.get("text")) for part in dicts(hit.get("content")))),
+        hits=tuple(search_hit(hit) for hit in dicts(search.get("results"))),
     )

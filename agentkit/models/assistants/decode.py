@@ -137,7 +137,7 @@ class Turn:
             case "thread.run.step":
                 return self.see_step(told)
             case "thread.message":
-                return self.see_message(told)
+                return self.see_message(told, whole=name.endswith((".completed", ".incomplete")))
             case "thread.message.delta":
                 return self._see_piece(a_str(told.get("id")), dicts(a_dict(told.get("delta")).get("content")))
         return []
@@ -161,13 +161,13 @@ class Turn:
         self._seen |= {id} if fresh else set()
         return [HostedToolFinished(call=call) for call in fresh.values()]
 
-    def see_message(self, message: dict[str, Any]) -> list[Delta]:
+    def see_message(self, message: dict[str, Any], *, whole: bool = False) -> list[Delta]:
         """A message has been seen, whole or as far as it is written."""
         id = a_str(message.get("id"))
         if message.get("role") != "assistant" or self._is_old(id, message):
             return []
         said = self._said.setdefault(id, Said())
-        said.whole = said.whole or a_str(message.get("status")) in {"completed", "incomplete"}
+        said.whole = said.whole or whole or a_str(message.get("status")) in {"completed", "incomplete"}
         return self._tell(id, said.see_whole(dicts(message.get("content"))))
 
     def _see_piece(self, id: str, content: list[dict[str, Any]]) -> list[Delta]:
@@ -225,7 +225,7 @@ class Turn:
             model=a_str(self.run.get("model")),
             id=self.id,
             conversation=self.thread,
-            results_within=max(1.0, expires - now - _MARGIN) if waiting and expires is not None else None,
+            results_within=_time_left(expires, now) if waiting else None,
         )
 
     def _message(self, calls: tuple[ToolCall, ...]) -> AssistantMessage:
@@ -297,6 +297,11 @@ class Turn:
             raise ContextTooLong("the run reached its limit on prompt tokens (max_prompt_tokens)")
         if self.request.output is not None or not text:
             raise Truncated("the run was cut at its token limit before its answer was complete", partial=text)
+
+
+def _time_left(expires: float | None, now: float) -> float | None:
+    """Seconds for the tools of a run that waits; None if that is not known: a run that has expired does not wait."""
+    return None if expires is None or expires <= now else max(1.0, expires - now - _MARGIN)
 
 
 def calls_asked(run: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ Source: the OpenAPI description of OpenAI's API, Assistants v2.
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import to_json
 
@@ -24,6 +24,7 @@ LEAST_TOKENS = 256
 """The smallest limit on tokens that the wire knows."""
 _TOOLS = 128
 _INSTRUCTIONS = 256_000
+_OWN = {"assistant_id", "additional_messages", "stream"}
 _METADATA = 14  # of 16, two are agentkit's
 
 
@@ -66,6 +67,10 @@ def encode_run(
 ) -> dict[str, Any]:
     """A new run, without what it says of the assistant."""
     settings = request.settings
+    if own := _OWN & settings.extra.keys():
+        raise ConfigError(f"ModelSettings(extra={{{min(own)!r}: ...}}): this is agentkit's to say; leave it out")
+    if not isinstance(settings.extra.get("metadata", {}), Mapping):
+        raise ConfigError(f"ModelSettings(extra=...): metadata is {settings.extra['metadata']!r:.80}, not a dict")
     limits = [limit for limit in (settings.max_tokens, request.tokens_left) if limit is not None]
     calls = {"tool_choice": tool_choice(settings), "parallel_tool_calls": settings.parallel_tool_calls}
     return {
@@ -184,8 +189,8 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
     if len(metadata) > _METADATA:
         raise ConfigError(f"metadata has {len(metadata)} pairs; there is room for {_METADATA}")
     for key, value in metadata.items():
-        if len(key) > 64 or len(value) > 512:
-            raise ConfigError(f"metadata {key!r:.80}: keys have up to 64 characters, values up to 512")
+        if not isinstance(cast("object", value), str) or len(key) > 64 or len(value) > 512:
+            raise ConfigError(f"metadata {key!r:.80}: keys are texts of up to 64 characters, values of up to 512")
 
 
 def as_json(body: Mapping[str, Any]) -> bytes:

@@ -3,20 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from agentkit.errors import ConfigError
 from agentkit.messages import SearchHit, clean
 from agentkit.models.http_errors import bad_response
-from agentkit.models.lenient import a_str, an_int, dicts, json_object
+from agentkit.models.lenient import a_str, an_int, dicts
 
+from .answer import Answer, read_answer
 from .ids import segment
 
 Purpose: TypeAlias = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 """What a file is for; `vision` for pictures that a message shows to the model."""
-
-_POLL_SECONDS = 1.0
-_LONGEST_POLL = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,27 +52,6 @@ class Chunks:
         if not 0 <= self.overlap <= self.tokens // 2:
             told = f"from 0 to half of {self.tokens} tokens"
             raise ConfigError(f"Chunks(overlap={self.overlap!r}): passages overlap by {told}; lower it")
-
-
-class Answer(NamedTuple):
-    """A JSON object, and when to ask for it again."""
-
-    data: dict[str, Any]
-    pause: float
-    """Seconds."""
-
-
-def read_answer(body: bytes, headers: Mapping[str, str]) -> Answer:
-    """An answer to a request about something that is there.
-
-    Raises:
-        ModelError: it is not a JSON object, or one that reports an error.
-    """
-    try:
-        pause = float(headers["openai-poll-after-ms"]) / 1000
-    except (KeyError, ValueError):
-        pause = _POLL_SECONDS
-    return Answer(json_object(body), min(pause, _LONGEST_POLL) if pause >= 0 else _POLL_SECONDS)
 
 
 def read_new(body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -120,11 +97,11 @@ def file_info(told: Mapping[str, Any]) -> FileInfo:
 
 
 def search_hit(found: Mapping[str, Any]) -> SearchHit:
-    """An element of a page of search results."""
+    """An element of a page of search results, or of the results that a run's step shows."""
     score = found.get("score")
     return SearchHit(
         file_id=a_str(found.get("file_id")),
-        filename=clean(a_str(found.get("filename"))),
+        filename=clean(a_str(found.get("filename")) or a_str(found.get("file_name"))),
         score=float(score) if isinstance(score, int | float) else 0.0,
         text=clean("\n".join(a_str(part.get("text")) for part in dicts(found.get("content")))),
     )

@@ -17,16 +17,15 @@ from agentkit.messages import SearchHit, clean
 from agentkit.models.http import Call, Server, masked
 from agentkit.models.lenient import a_dict, a_str, an_int, dicts
 
+from .answer import Answer, read_answer
 from .encode import OPERATION, as_json, check_metadata
 from .file_wire import (
-    Answer,
     Chunks,
     FileInfo,
     Purpose,
     checked_ids,
     file_fields,
     file_info,
-    read_answer,
     read_new,
     search_hit,
     store_path,
@@ -34,6 +33,7 @@ from .file_wire import (
 from .ids import segment
 from .multipart import Form, opened
 from .persist import persistently
+from .wire import HEADERS
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 OnProgress: TypeAlias = Callable[[int, int], object]
 """`on_progress(done, total)`: `done` never falls, and is `total` in the last call, when all has succeeded."""
 
-_BETA = {"OpenAI-Beta": "assistants=v2"}
 _LARGEST_FILE = 512 * 2**20
 _FILES_OF_A_NEW_STORE = 500
 _FILES_OF_A_BATCH = 2000
@@ -217,7 +216,7 @@ class Files:
                 fields={"purpose": purpose},
                 on_read=lambda done: progress.tell(done, source.size),
             )
-            call = Call(path="/files", body=form, headers={**_BETA, **form.headers}, retries=0)
+            call = Call(path="/files", body=form, headers={**HEADERS, **form.headers}, retries=0)
             try:
                 answer = await self.server.door().send(call, read_new)
             except ModelError:
@@ -315,7 +314,7 @@ class _Progress:
 
 def _call(method: Literal["get", "post", "delete"], path: str, body: Mapping[str, Any] | None = None) -> Call:
     encoded = as_json(body) if body is not None else None
-    return Call(path=path, method=method, body=encoded, headers=_BETA, retries=0)
+    return Call(path=path, method=method, body=encoded, headers=HEADERS, retries=0)
 
 
 def _none(problems: Sequence[str], store: str) -> None:

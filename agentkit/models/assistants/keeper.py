@@ -16,6 +16,16 @@ _known: dict[tuple[str, int, str], str] = {}
 """The assistants that this process has found: where, for whom, with which fingerprint -> the id."""
 
 
+_USUAL: dict[str, tuple[Any, ...]] = {
+    "temperature": (None, 1),
+    "top_p": (None, 1),
+    "reasoning_effort": (None,),
+    "response_format": (None, "auto"),
+    "tool_resources": (None, {}),
+}
+"""What an assistant has where nothing was said."""
+
+
 class Keeper:
     """Knows which assistant on a server has which content.
 
@@ -29,22 +39,23 @@ class Keeper:
     async def assistant(self, wire: Wire, body: dict[str, Any]) -> str:
         """The id of an assistant with this content; it is made if there is none, and mended if somebody changed it."""
         key = (*self._whose, body["metadata"][MARK])
-        if key not in _known:
+        found = _known.get(key)
+        if found is None:
             async with lock(f"assistant {key}"):
-                if key not in _known:
-                    _known[key] = await self._find_or_make(wire, body)
-        return _known[key]
+                found = _known.get(key) or await self._find_or_make(wire, body)
+                _known[key] = found
+        return found
 
     def forget(self, id: str) -> bool:
         """Look for it again next time, since it is gone; whether it was known."""
-        keys = [key for key, known in _known.items() if known == id and key[:2] == self._whose]
+        keys = [key for key, known in list(_known.items()) if known == id and key[:2] == self._whose]
         for key in keys:
-            del _known[key]
+            _known.pop(key, None)
         return bool(keys)
 
     async def delete_all(self, wire: Wire) -> int:
         """Delete all assistants that agentkit has made there; how many there were."""
-        made = [a_str(found.get("id")) for found in await wire.all("/assistants") if _mark(found)]
+        made = [a_str(found.get("id")) async for found in wire.each("/assistants", "asc") if _mark(found)]
         for id in made:
             await wire.delete(path("assistants", id))
             self.forget(id)
@@ -64,7 +75,7 @@ class Keeper:
         return id
 
     async def _found(self, wire: Wire, body: dict[str, Any]) -> dict[str, Any] | None:
-        async with aclosing(wire.each("/assistants")) as assistants:
+        async with aclosing(wire.each("/assistants", "desc")) as assistants:
             async for assistant in assistants:
                 if _is_of(assistant, body):
                     return assistant
@@ -75,7 +86,8 @@ def _is_of(assistant: dict[str, Any], body: dict[str, Any]) -> bool:
     """Whether it was made of this content, by its mark, or where a server keeps no metadata, by the content itself."""
     if assistant.get("metadata"):
         return bool(_mark(assistant) == body["metadata"][MARK])
-    return assistant.get("name") == body["name"] and _covers(assistant, _content(body))
+    more = any(assistant.get(name) not in usual for name, usual in _USUAL.items() if name not in body)
+    return assistant.get("name") == body["name"] and not more and _covers(assistant, _content(body))
 
 
 def _content(body: dict[str, Any]) -> dict[str, Any]:

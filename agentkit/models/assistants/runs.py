@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 
 import anyio
 
-from agentkit.errors import ConnectionFailed, ModelError, RequestRejected
+from agentkit.errors import ConnectionFailed, ModelError, ModelTimeout, RequestRejected, ServerFailed
 from agentkit.hosted import FileSearch
 from agentkit.models.base import Delta, ModelResponse
 from agentkit.models.lenient import a_dict, a_str
+from agentkit.models.sse import Event
 
 from .content import calls_functions
 from .decode import Turn, calls_asked, has_ended
@@ -31,6 +32,9 @@ _ALL = 100
 """Messages and steps of one run: more than there are."""
 _PASSAGES = "step_details.tool_calls[*].file_search.results[*].content"
 _GIVEN_UP = frozenset({"expired", "cancelling", "cancelled"})
+_LATE_SECONDS = 0.5
+_REPORTED_SECONDS = 10.0
+"""How long a run may go on after its stream has reported an error."""
 _FIRST_WAIT = 0.05
 """Seconds between the first two looks at a run that is being cancelled."""
 _LOOKS = (0.0, 0.1, 0.4)
@@ -47,6 +51,8 @@ class Exchange:
     tell: Callable[[Delta], Awaitable[None]]
     _expires: float | None = None
     """When the run expires, in seconds of this machine's clock."""
+    _reported: ModelError | None = None
+    """What has ended the stream, an `error` event for example."""
     _sought: Callable[[], Awaitable[bool | None]] | None = None
     """How to find a run that was asked for, as long as it is not known whether it has begun."""
 
@@ -170,30 +176,45 @@ class Exchange:
         try:
             async with self.wire.events(where, body) as events:
                 async for event in events:
-                    for delta in turn.feed(event.name, event.data):
-                        await self.tell(delta)
+                    await self._tell(turn.feed(event.name, event.data))
                     self._note_expiry()
                     if turn.heard:
                         known()
-                    if turn.settled and not turn.mid_word:
+                    if turn.settled:
+                        await self._tell(await self._late_words(events))
                         return True
-        except ModelError:
+        except ModelError as error:
             if not turn.heard:
                 raise
+            self._reported = error
         if not turn.heard:
             raise ConnectionFailed("the server ended the stream before its first event")
         turn.broken = True
         return True
 
+    async def _late_words(self, events: AsyncGenerator[Event]) -> list[Delta]:
+        """What is still said of a message in a stream whose run has ended already; that does not take long."""
+        late: list[Delta] = []
+        with anyio.move_on_after(_LATE_SECONDS):
+            while self.turn.mid_word and (event := await anext(events, None)) is not None:
+                late += self.turn.feed(event.name, event.data)
+        return late
+
     async def _complete(self) -> None:
-        """Look at the run until it has stopped, and at what it has said where the stream left that out."""
-        turn, looked = self.turn, False
+        """Look at the run until it has stopped, and at what it has said where the stream left that out.
+
+        Raises:
+            ModelError: what the stream has reported, if the run does not stop soon after it.
+        """
+        turn, looked, began = self.turn, False, anyio.current_time()
         while not turn.settled or (turn.lacks_run and not looked):
             run, pause = await self.wire.look(self._where)
             turn.see_run(run)
             self._note_expiry()
             looked = turn.settled
             if not turn.settled:
+                if isinstance(self._reported, ServerFailed) and anyio.current_time() > began + _REPORTED_SECONDS:
+                    raise self._reported
                 await anyio.sleep(pause)
         if not turn.lacks_words:
             return
@@ -250,7 +271,10 @@ class Exchange:
 
     async def _rounds(self) -> int:
         """How often the run has asked for tool results."""
-        return sum(map(calls_functions, await self.wire.all(f"{self._where}/steps")))
+        try:
+            return sum([calls_functions(step) async for step in self.wire.each(f"{self._where}/steps", "asc")])
+        except RequestRejected:  # a server without steps
+            return 0
 
 
 def _of_the_run(run: str, newest: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -272,7 +296,7 @@ async def cancel(wire: Wire, thread: str, run: str) -> dict[str, Any]:
     """
     where = path("threads", thread, "runs", run)
     seen: dict[str, Any] = {}
-    with anyio.move_on_after(CANCEL_SECONDS):
+    with anyio.move_on_after(CANCEL_SECONDS) as scope:
         try:
             seen = await persistently(lambda: wire.post(f"{where}/cancel"))
         except RequestRejected:
@@ -287,6 +311,8 @@ async def cancel(wire: Wire, thread: str, run: str) -> dict[str, Any]:
                 break
             await anyio.sleep(min(wait, pause))
             wait *= 2
+    if scope.cancelled_caught and not seen:
+        raise ModelTimeout(f"the server did not say within {CANCEL_SECONDS:g} seconds whether {run!r} is cancelled")
     return seen
 
 

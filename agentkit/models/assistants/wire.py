@@ -1,6 +1,6 @@
 """The requests of the Assistants wire: what is lost on the way is sent again, and nothing takes effect twice."""
 
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
@@ -12,15 +12,15 @@ from anyio.lowlevel import RunVar
 
 from agentkit.errors import BadResponse, RequestRejected
 from agentkit.models.http import Call, Server
-from agentkit.models.lenient import a_str, dicts, json_object
+from agentkit.models.lenient import a_str, dicts
 from agentkit.models.sse import Event
 
+from .answer import Answer, read_answer
 from .persist import persistently
 
 T = TypeVar("T")
 
 HEADERS = {"OpenAI-Beta": "assistants=v2"}
-_POLL_SECONDS = 1.0
 _PAGE = 100
 _PAGES = 200
 _locks: RunVar["WeakValueDictionary[str, anyio.Lock]"] = RunVar("agentkit_assistants_locks")
@@ -28,73 +28,69 @@ _locks: RunVar["WeakValueDictionary[str, anyio.Lock]"] = RunVar("agentkit_assist
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """One server, asked within one time limit."""
+    """One server, and the time limit of each request to it."""
 
     server: Server
     timeout: float | None = None
 
     async def get(self, path: str) -> dict[str, Any]:
         """An object."""
-        return (await self.look(path))[0]
+        return (await self.look(path)).data
 
-    async def look(self, path: str) -> tuple[dict[str, Any], float]:
+    async def look(self, path: str) -> Answer:
         """An object, and after how many seconds the server wants to be asked again."""
         return await persistently(lambda: self._send("get", path, None))
 
     async def post(self, path: str, body: bytes = b"{}") -> dict[str, Any]:
         """What a request came to, which is sent once: who sends it knows how to find out whether it took effect."""
-        return (await self._send("post", path, body))[0]
+        return (await self._send("post", path, body)).data
 
     async def delete(self, path: str) -> None:
         """Delete an object; one that is gone already is as good."""
         await if_there(persistently(lambda: self._send("delete", path, None)))
 
     async def newest(self, path: str, limit: int, **query: str) -> list[dict[str, Any]]:
-        """The newest objects of a list, newest first."""
-        return dicts((await self.get(f"{path}?{urlencode({'limit': limit, 'order': 'desc', **query})}")).get("data"))
+        """The newest objects of a list, newest first, even where a server lists the oldest first whatever is asked."""
+        page = await self.get(f"{path}?{urlencode({'limit': limit, 'order': 'desc', **query})}")
+        found = dicts(page.get("data"))
+        if not _rises(found):
+            return found
+        return [item async for item in self.each(path, "asc", **query)][-limit:][::-1]
 
-    async def each(self, path: str) -> AsyncGenerator[dict[str, Any]]:
-        """The objects of a list, oldest first; a page with nothing new is the last one, whatever the server says.
+    async def each(self, path: str, order: Literal["asc", "desc"], **query: str) -> AsyncGenerator[dict[str, Any]]:
+        """The objects of a list; a page with nothing new is the last one, whatever the server says.
 
         Raises:
             BadResponse: the list does not end.
         """
         known = set[str]()
-        query = {"limit": _PAGE, "order": "asc"}
+        asked = {"limit": str(_PAGE), "order": order, **query}
         for _ in range(_PAGES):
-            page = await self.get(f"{path}?{urlencode(query)}")
+            page = await self.get(f"{path}?{urlencode(asked)}")
             fresh = {id: item for item in dicts(page.get("data")) if (id := a_str(item.get("id"))) not in known}
             for item in fresh.values():
                 yield item
             if not fresh or page.get("has_more") is not True:
                 return
             known |= fresh.keys()
-            query["after"] = list(fresh)[-1]
+            asked["after"] = list(fresh)[-1]
         raise BadResponse(f"the list {path!r} on the server does not end; {_PAGES} pages were read")
-
-    async def all(self, path: str) -> list[dict[str, Any]]:
-        """A whole list, oldest first; see `each`."""
-        return [item async for item in self.each(path)]
 
     def events(self, path: str, body: bytes) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
         """The events that a request is answered with; sent once."""
         return self.server.door().events(self._call("post", path, body))
 
-    async def _send(
-        self, method: Literal["get", "post", "delete"], path: str, body: bytes | None
-    ) -> tuple[dict[str, Any], float]:
-        return await self.server.door().send(self._call(method, path, body), _read)
+    async def _send(self, method: Literal["get", "post", "delete"], path: str, body: bytes | None) -> Answer:
+        return await self.server.door().send(self._call(method, path, body), read_answer)
 
     def _call(self, method: Literal["get", "post", "delete"], path: str, body: bytes | None) -> Call:
         return Call(path=path, method=method, body=body, headers=HEADERS, timeout=self.timeout, retries=0)
 
 
-def _read(body: bytes, headers: Mapping[str, str]) -> tuple[dict[str, Any], float]:
-    try:
-        pause = max(0.0, float(headers["openai-poll-after-ms"]) / 1000)
-    except (KeyError, ValueError):
-        pause = _POLL_SECONDS
-    return json_object(body), pause
+def _rises(items: list[dict[str, Any]]) -> bool:
+    """Whether a list that was to begin with the newest begins with the oldest."""
+    made = [when for item in items if isinstance(when := item.get("created_at"), int | float)]
+    return len(made) == len(items) > 1 and made == sorted(made) and made[0] < made[-1]
 
 
 async def if_there(work: Awaitable[T]) -> T | None:
@@ -126,6 +122,11 @@ class Hold:
     def __init__(self, lock: anyio.Lock) -> None:
         self._lock = lock
         self._held = False
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody holds it now."""
+        return self._lock.locked()
 
     async def __aenter__(self) -> Self:
         await self._lock.acquire()
