@@ -103,10 +103,12 @@ async def play(trial: Trial) -> Outcome:
             turns=here.script.turns,
             whole=here.whole(),
             left=_left(here, trial),
-            requests=[]
-            if trial.wire == "chat"
-            else [f"{r.method} /{r.path.rpartition('/')[2]}" for r in here.server.requests],
+            requests=[_kind(request) for request in here.server.requests],
         )
+
+
+def _kind(request: Any) -> str:
+    return f"{getattr(request, 'method', 'POST')} /{request.path.rpartition('/')[2]}"
 
 
 def _left(here: Stage, trial: Trial) -> Plain:

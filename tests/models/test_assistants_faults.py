@@ -74,7 +74,7 @@ async def test_a_stream_may_be_cut_after_any_event(anyio_backend: str) -> None:
     assert await wrong_in_cuts(Trial(), "cut", int(anyio_backend == "trio"), 2) == []
 
 
-@pytest.mark.parametrize(("kind", "first"), [("end", 0), ("error", 1)])
-async def test_a_stream_may_end_early_or_with_an_error(kind: Kind, first: int) -> None:
+@pytest.mark.parametrize("kind", ["end", "error"])
+async def test_a_stream_may_end_early_or_with_an_error(kind: Kind) -> None:
     """The same, though what has come looks whole, or the server says that it has failed; `make sweep` tries all."""
-    assert await wrong_in_cuts(Trial(streamed=False), kind, first, 5) == []
+    assert await wrong_in_cuts(Trial(streamed=False), kind, 0, 5) == []

@@ -68,6 +68,8 @@ class Turn:
     """Whether anything has come from the run itself."""
     _details: bool = False
     """Whether anything but the run itself was seen."""
+    _announced: set[str] = field(default_factory=set)
+    """Ids of the messages that steps say they have written."""
     _said: dict[str, Said] = field(default_factory=dict)
     _told: str = ""
     """The id of the message that the last text delta belonged to."""
@@ -109,7 +111,9 @@ class Turn:
     @property
     def lacks_words(self) -> bool:
         """Whether messages of the run may not have come."""
-        return self.broken or self.mid_word or not self._details or (self.status == "completed" and not self._said)
+        if self.broken or self.mid_word or not self._details:
+            return True
+        return not self._announced <= self._said.keys() or (self.status == "completed" and not self._said)
 
     @property
     def mid_word(self) -> bool:
@@ -152,6 +156,8 @@ class Turn:
         id = a_str(step.get("id"))
         if self._is_old(id, step):
             return []
+        written = a_str(a_dict(a_dict(step.get("step_details")).get("message_creation")).get("message_id"))
+        self._announced |= {written} - {"", *(self.before.seen if self.before else ())}
         if isinstance(usage := step.get("usage"), dict):
             self._usage[id] = usage_of(usage)
         if step.get("status") != "completed":
