@@ -133,6 +133,8 @@ class Executor:
         context = Context(deps=self.deps, run_id=self.run_id, call_id=call.id, tool=call.name, agent=self.agent)
         left = None if self._ends is None else max(0.0, self._ends - anyio.current_time())
         limits = (tool.timeout or self.budget.limits.tool_seconds, left)
+        if left == 0:
+            raise ToolTimeout(f"{call.name} was not run: the time for the tool calls of this answer is over")
         seconds = min((limit for limit in limits if limit is not None), default=None)
         self._begun.add(place)
         if seconds is None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import threading
+from dataclasses import replace
 from typing import Annotated, Any
 
 import anyio
@@ -15,6 +16,7 @@ from agentkit import (
     AssistantMessage,
     Context,
     Limits,
+    ModelResponse,
     Telemetry,
     ToolCall,
     ToolFailed,
@@ -380,3 +382,28 @@ async def test_an_error_without_words_is_the_same_with_and_without_telemetry(rec
     telemetry = SpanRecorder().telemetry if recorded else Telemetry()
     result = await Agent(ScriptedModel([[call("fail")], "ok"]), tools=[fail], telemetry=telemetry).run("?")
     assert [m.content for m in result.messages if isinstance(m, ToolResult)] == ["the tool failed"]
+
+
+async def test_all_calls_of_an_answer_together_have_the_time_that_the_server_waits() -> None:
+    """Not each of them: with more calls than may run at once, the server's run would expire while tools work."""
+
+    class Waits(ScriptedModel):
+        async def generate(self, request: Any, on_delta: Any = None) -> ModelResponse:
+            return replace(await super().generate(request, on_delta), results_within=0.05)
+
+    begun = list[int]()
+
+    @tool(timeout=30)
+    async def wait(n: int) -> None:
+        begun.append(n)
+        await anyio.sleep_forever()
+
+    calls = [call("wait", n=n) for n in range(9)]
+    agent = Agent(Waits([calls, "ok"]), tools=[wait], limits=Limits(tool_concurrency=1))
+    with anyio.fail_after(2):
+        result = await agent.run("?")
+    told = [m for m in result.messages if isinstance(m, ToolResult)]
+    assert len(begun) == 1
+    assert [m.content.endswith("was stopped") for m in told] == [n in begun for n in range(9)]
+    assert ["was not run" in m.content for m in told] == [n not in begun for n in range(9)]
+    assert all(m.is_error for m in told)

@@ -218,7 +218,8 @@ class Exchange:
                 await anyio.sleep(pause)
         if not turn.lacks_words:
             return
-        for step in reversed(await self.wire.newest(f"{self._where}/steps", _ALL, **self._include)):
+        steps = await if_there(self.wire.newest(f"{self._where}/steps", _ALL, **self._include))
+        for step in reversed(steps or []):
             await self._tell(turn.see_step(step))
         messages = path("threads", turn.thread, "messages")
         for message in _of_the_run(turn.id, await self.wire.newest(messages, _ALL, run_id=turn.id)):
