@@ -139,7 +139,10 @@ class Agent(Generic[Out]):
         steps: Steps | None,
     ) -> Run[Out]:
         if session is not None and history:
-            raise ConfigError("give either session= or history=: the session has a history of its own")
+            raise ConfigError(
+                "give either session= or history=: the session has a history of its own; "
+                "to begin one with messages, write `await store.append(id, messages, revision=0)`"
+            )
         if not (session is None or isinstance(session, Session)):
             raise ConfigError(f'session={session!r:.100}: write session=Session("...")')
         if strange := [
@@ -215,8 +218,10 @@ def _part(part: Part | str) -> Part:
             return TextPart(text=clean(part))
         case TextPart(text=text):
             return TextPart(text=clean(text))
-        case ImagePart() | FilePart():
+        case ImagePart() | FilePart(use="file_search" | "code_interpreter" | "image"):
             return part
+        case FilePart():
+            raise ConfigError(f'{part!r:.100}: use is "file_search", "code_interpreter" or "image"')
     raise ConfigError(f"a part of the prompt is {part!r:.100}; it can be text, a TextPart, an ImagePart or a FilePart")
 
 

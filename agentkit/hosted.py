@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from .errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileSearch:
@@ -19,6 +21,11 @@ class FileSearch:
     """Whether the stores belong to the agent or to each of its conversations."""
     type: Literal["file_search"] = "file_search"
 
+    def __post_init__(self) -> None:
+        _check("FileSearch", "stores", self.stores, self.keep)
+        if self.max_results is not None and not 1 <= self.max_results <= 50:
+            raise ConfigError(f"FileSearch(max_results={self.max_results!r}): from 1 to 50")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CodeInterpreter:
@@ -32,6 +39,16 @@ class CodeInterpreter:
     keep: Literal["assistant", "thread"] = "assistant"
     """Whether the files belong to the agent or to each of its conversations."""
     type: Literal["code_interpreter"] = "code_interpreter"
+
+    def __post_init__(self) -> None:
+        _check("CodeInterpreter", "files", self.files, self.keep)
+
+
+def _check(tool: str, what: str, ids: object, keep: str) -> None:
+    if isinstance(ids, str):
+        raise ConfigError(f"{tool}({what}={ids!r}) has to be a tuple of ids: write {what}=({ids!r},)")
+    if keep not in {"assistant", "thread"}:
+        raise ConfigError(f'{tool}(keep={keep!r}): write "assistant" or "thread"')
 
 
 HostedTool: TypeAlias = FileSearch | CodeInterpreter

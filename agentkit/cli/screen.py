@@ -47,7 +47,8 @@ class Screen:
                     self._write(response.message.text)
                 self.end_line()
             case HostedToolFinished(call=hosted):
-                told = [hosted.tool, self._short(hosted.output or hosted.input)]
+                found = ", ".join(hit.filename for hit in hosted.hits)
+                told = [hosted.tool, self._short(hosted.output or found or hosted.input)]
                 self._print(f"<- {': '.join(filter(None, told))}", "green")
             case ToolStarted(call=call):
                 self._print(f"-> {self._short(call.name)}({self._short(arguments(call.arguments))})", "cyan")

@@ -119,6 +119,8 @@ class Server:
             ConfigError: there is no API key, or it is none, or the base URL is not one.
         """
         if self.client is not None:
+            if not hasattr(self.client, "__aenter__"):
+                raise ConfigError(f"client= is an {type(self.client).__name__}, which is sync: give an AsyncOpenAI")
             return self.client
         import httpx2  # on first use: they cost many times what `import agentkit` does
         import openai

@@ -9,7 +9,8 @@ import pytest
 from assistants_scenes import BADLY, NEVER, SCENES, WELL, play, table
 from assistants_stage import WIRES, Stage, Told, anonymous, differences, stage, without_state
 
-from agentkit import Session, TextDelta
+from agentkit import Limits, Session, TextDelta
+from agentkit.errors import RunTimeout
 from agentkit.messages import AssistantMessage, unanswered
 from agentkit.testing import Reply, call
 
@@ -79,6 +80,19 @@ def unheard(here: Stage, names: Sequence[str], runs: Sequence[Told]) -> list[str
             said += [each.arguments for each in getattr(message, "tool_calls", ())]
             missing += [f"{name}: {words}" for words in said if not any(words.strip() in each for each in heard)]
     return missing
+
+
+@streamed_or_not
+async def test_a_run_that_is_out_of_time_is_the_same_on_both_wires(streamed: bool) -> None:
+    """However far it has come by then, nothing goes on at the server."""
+    told: list[Any] = []
+    for wire in WIRES:
+        async with stage(wire, {"Go.": [NEVER]}) as here:
+            run = await here.say("Go.", streamed, limits=Limits(seconds=0.2))
+            assert run.error[0] is RunTimeout
+            assert here.leftovers().get("active", []) == []
+            told.append((run, here.tree()))
+    assert differences(*told) == []
 
 
 @pytest.mark.parametrize("left", ["cancelled", "left early"])

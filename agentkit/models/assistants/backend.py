@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
@@ -14,6 +14,7 @@ from agentkit.errors import ConfigError, RequestRejected, SessionBusy
 from agentkit.messages import AssistantMessage, FilePart, ImagePart, Message, Part, Usage, UserMessage
 from agentkit.models.base import Delta, ModelInfo, ModelRequest, ModelResponse, OnDelta
 from agentkit.models.http import CONCURRENCY, Server, masked
+from agentkit.registry import ToolRegistry
 
 from .content import decode_thread
 from .decode import Turn, has_ended, untold
@@ -28,13 +29,14 @@ from .encode import (
 from .files import Files
 from .ids import path
 from .keeper import Keeper
-from .place import Place, Results, Words, next_move, place_of, runs_in
+from .place import Place, Results, Words, fingerprint, next_move, place_of, runs_in
 from .runs import Exchange, cancel
 from .threads import (
     OnActiveRun,
     active_runs,
     add_message,
     delete_thread,
+    give_files,
     holds,
     is_busy,
     make_thread,
@@ -87,6 +89,9 @@ class AssistantsBackend:
     """For the threads and the runs that are made; up to 14 pairs."""
 
     def __post_init__(self) -> None:
+        for name in ("assistant", "thread"):
+            if getattr(self, name) == "":
+                raise ConfigError(f"{name}='' is no id: leave it out, or give one that the server gave")
         if not (self.model or self.assistant):
             raise ConfigError('the model\'s name is missing: write "assistants:NAME", or AssistantsBackend("NAME")')
         if self.on_active_run not in {"wait", "cancel", "raise"}:
@@ -98,7 +103,14 @@ class AssistantsBackend:
         self._asking: dict[tuple[str, int], None] = {}
 
     def __repr__(self) -> str:
-        return f"AssistantsBackend({self.model!r}, base_url={self.base_url and masked(self.base_url)!r})"
+        known = {
+            "base_url": self.base_url and masked(self.base_url),
+            "assistant": self.assistant,
+            "thread": self.thread,
+        }
+        told = [repr(self.model)] if self.model else []
+        told += [f"{name}={value!r}" for name, value in known.items() if value is not None]
+        return f"AssistantsBackend({', '.join(told)})"
 
     @cached_property
     def info(self) -> ModelInfo:
@@ -155,6 +167,9 @@ class AssistantsBackend:
         Raises:
             ModelError: the server could not be asked.
         """
+        given = cast("object", history)
+        if not (isinstance(given, Sequence) and all(isinstance(message, Message) for message in given)):
+            raise ConfigError(f"forget({history!r:.80}): give messages, as RunResult.messages has them")
         places = [place for message in history if (place := place_of(message, self._where)) is not None]
         for thread in dict.fromkeys(place.thread for place in places):
             await delete_thread(Wire(self.server), thread)
@@ -185,12 +200,16 @@ class AssistantsBackend:
 
     async def _speak(self, asked: "_Asked", words: Words) -> ModelResponse:
         """Say something in a new run, on the thread that the conversation is on."""
+        resources = encode_resources(asked.request.tools, "thread")
+        self._check_files(asked.request.tools)
         answering = await self._answering(asked)
         if self.thread is not None:
             return await self._speak_on(self.thread, asked, answering, words)
         if words.place is not None:
             async with self._hold(words.place.thread) as hold:
                 if await holds(asked.wire, words, self.on_active_run):
+                    if words.place.resources != fingerprint(resources):
+                        await give_files(asked.wire, words.place.thread, resources)
                     said = await self._encoded(words.messages)
                     try:
                         others = runs_in(words.known, words.place)
@@ -198,7 +217,6 @@ class AssistantsBackend:
                     except RequestRejected as error:
                         if not is_busy(error):
                             raise
-        resources = encode_resources(asked.request.tools, "thread")
         thread = await make_thread(asked.wire, resources, self.metadata)
         said = await self._encoded(asked.request.messages)
         return await self._run(asked, answering, _On(thread, set()), said, _nothing)
@@ -225,6 +243,16 @@ class AssistantsBackend:
                     break
             await anyio.sleep(pause)
         raise SessionBusy(f"the server says that the thread {thread!r} has an active run, and shows none")
+
+    def _check_files(self, tools: ToolRegistry) -> None:
+        """Nothing that a hosted tool is given may be lost without a word."""
+        for keeper, own in (("assistant", self.assistant), ("thread", self.thread)):
+            if own is not None and encode_resources(tools, keeper):
+                other = "thread" if keeper == "assistant" else "assistant"
+                raise ConfigError(
+                    f"the {keeper} {own!r} is not changed, so a tool with keep={keeper!r} cannot give it files: "
+                    f"give it the files yourself, or write keep={other!r}"
+                )
 
     def _note(self, response: ModelResponse) -> ModelResponse:
         """Keep in mind which runs this process has heard ask for results, the last few thousand."""

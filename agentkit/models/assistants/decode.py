@@ -29,7 +29,8 @@ from agentkit.models.http_errors import TOO_LONG
 from agentkit.models.lenient import a_dict, a_str, an_int, as_arguments, dicts, reported, with_own_ids
 
 from .content import Said, hosted_calls
-from .place import Place, digest_with
+from .encode import encode_resources
+from .place import Place, digest_with, fingerprint
 
 ENDED = frozenset({"completed", "failed", "cancelled", "expired", "incomplete"})
 """The states of a run after which nothing follows."""
@@ -222,6 +223,7 @@ class Turn:
             ids=ids,
             usage=before.usage + usage,
             digest=digest_with(self.request.messages, message, server),
+            resources=fingerprint(encode_resources(self.request.tools, "thread")),
         )
         return ModelResponse(
             message=replace(message, state=place.state()),

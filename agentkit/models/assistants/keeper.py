@@ -3,7 +3,7 @@
 from contextlib import aclosing
 from typing import Any
 
-from agentkit.errors import BadResponse
+from agentkit.errors import BadResponse, RequestRejected
 from agentkit.models.http import Server
 from agentkit.models.lenient import a_dict, a_str
 
@@ -75,10 +75,15 @@ class Keeper:
         return id
 
     async def _found(self, wire: Wire, body: dict[str, Any]) -> dict[str, Any] | None:
-        async with aclosing(wire.each("/assistants", "desc")) as assistants:
-            async for assistant in assistants:
-                if _is_of(assistant, body):
-                    return assistant
+        try:
+            async with aclosing(wire.each("/assistants", "desc")) as assistants:
+                async for assistant in assistants:
+                    if _is_of(assistant, body):
+                        return assistant
+        except RequestRejected as error:
+            if error.status == 404:
+                error.args = (f'{error}; a server that speaks only Chat Completions has no assistants: use "chat:..."',)
+            raise
         return None
 
 

@@ -38,6 +38,8 @@ class Place:
     """What of the run's usage the answers so far have told."""
     digest: str = ""
     """A fingerprint of the conversation up to this answer."""
+    resources: str = ""
+    """A fingerprint of the files that the thread keeps for the server's tools."""
 
     def state(self) -> dict[str, Any]:
         """The place as JSON, as short as can be: of an answer that nothing waits for, little is still needed."""
@@ -52,7 +54,7 @@ class Place:
 
 
 _ALL = tuple(f.name for f in fields(Place))
-_LASTING = ("server", "thread", "run", "digest")
+_LASTING = ("server", "thread", "run", "digest", "resources")
 _COUNTS = tuple(f.name for f in fields(Usage))
 
 
@@ -63,7 +65,7 @@ def _known(usage: Usage) -> dict[str, int]:
 def place_of(message: Message, server: str) -> Place | None:
     """What a message says of this server; None if it was not made there."""
     state = message.state if isinstance(message, AssistantMessage) else None
-    if not state or state.get("wire") != WIRE or state.get("server") != server:
+    if not isinstance(state, Mapping) or state.get("wire") != WIRE or state.get("server") != server:
         return None
     told = {name: state[name] for name in _ALL if name in state}
     try:
@@ -89,6 +91,11 @@ def digest_of(messages: Iterable[Message], server: str) -> str:
         if place_of(message, server) is not None:
             digest, fresh = extended(digest, fresh), []
     return extended(digest, fresh) if fresh else digest
+
+
+def fingerprint(value: Any) -> str:
+    """A fingerprint of JSON; none of nothing."""
+    return blake2b(to_json(value), digest_size=12).hexdigest() if value else ""
 
 
 def digest_with(messages: Sequence[Message], answer: AssistantMessage, server: str) -> str:

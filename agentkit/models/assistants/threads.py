@@ -40,6 +40,13 @@ async def make_thread(wire: Wire, resources: Mapping[str, Any] | None, metadata:
     return id
 
 
+async def give_files(wire: Wire, thread: str, resources: Mapping[str, Any] | None) -> None:
+    """Give a thread other files for the server's tools than those it has."""
+    none: dict[str, Any] = {"file_search": {"vector_store_ids": []}, "code_interpreter": {"file_ids": []}}
+    body = as_json({"tool_resources": none | dict(resources or {})})
+    await persistently(lambda: wire.post(path("threads", thread), body))
+
+
 async def delete_thread(wire: Wire, thread: str) -> None:
     """Delete a thread, if agentkit has made it and it is still there."""
     where = path("threads", thread)
