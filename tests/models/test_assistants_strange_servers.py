@@ -147,6 +147,20 @@ async def test_a_server_that_ignores_stream() -> None:
         await is_right(server)
 
 
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_server_without_steps(streams: bool) -> None:
+    """Many have none; a conversation needs them no more than its user does."""
+
+    async def meddle(asked: Asked, answer: Callable[[], Answer]) -> Answer:
+        return server.reply({"detail": "Not Found"}, 404) if asked.path[-1] == "steps" else answer()
+
+    def without_steps(events: list[Event]) -> list[Event]:
+        return [event for event in events if ".step." not in event[0]]
+
+    async with NaiveAssistants(TWO_CALLS, streams=streams, mangle=without_steps, meddle=meddle) as server:
+        await is_right(server)
+
+
 async def test_lists_that_are_always_oldest_first() -> None:
     """What somebody else has said on our thread is seen all the same, and the conversation goes on without it."""
     async with NaiveAssistants(rounds(["Yes."]), oldest_first=True) as server:

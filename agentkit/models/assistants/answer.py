@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from agentkit.models.lenient import json_object
 
 _USUAL = 1.0
+_SHORTEST = 0.001
 _LONGEST = 10.0
 
 
@@ -27,4 +28,4 @@ def read_answer(body: bytes, headers: Mapping[str, str]) -> Answer:
         pause = float(headers["openai-poll-after-ms"]) / 1000
     except (KeyError, ValueError):
         pause = _USUAL
-    return Answer(json_object(body), min(pause, _LONGEST) if pause > 0 else _USUAL)
+    return Answer(json_object(body), min(pause, _LONGEST) if pause >= _SHORTEST else _USUAL)

@@ -30,6 +30,7 @@ from agentkit.models.lenient import a_dict, a_str, an_int, as_arguments, dicts, 
 
 from .content import Said, hosted_calls
 from .encode import encode_resources
+from .ids import is_id
 from .place import Place, digest_with, fingerprint
 
 ENDED = frozenset({"completed", "failed", "cancelled", "expired", "incomplete"})
@@ -219,7 +220,7 @@ class Turn:
             waiting=waiting,
             expires=expires,
             rounds=self.rounds + waiting,
-            seen=tuple(dict.fromkeys((*before.seen, *self._said, *self._seen, *self._usage))),
+            seen=tuple(id for id in dict.fromkeys((*before.seen, *self._said, *self._seen, *self._usage)) if id),
             ids=ids,
             usage=before.usage + usage,
             digest=digest_with(self.request.messages, message, server),
@@ -283,6 +284,8 @@ class Turn:
             ModelError: there is none.
         """
         text = self._message(()).text
+        if not is_id(self.id):
+            raise BadResponse("the server has begun a run without an id: does it speak the Assistants wire?")
         match self.status:
             case "requires_action" if not calls_asked(self.run):
                 kind = a_str(a_dict(self.run.get("required_action")).get("type"))
