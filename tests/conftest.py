@@ -1,10 +1,16 @@
 """What every test stands on."""
 
+import signal
 from collections.abc import Generator
 
 import pytest
 
 from agentkit.testing import no_real_models
+
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # begun in the background: programs we start would not hear Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["asyncio", "trio"])
