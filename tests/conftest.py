@@ -7,9 +7,8 @@ import pytest
 
 from agentkit.testing import no_real_models
 
-if (
-    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-):  # begun in the background: programs we start would not hear Ctrl-C
+# A shell's background jobs ignore Ctrl-C, and so would the programs that tests start from there.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
