@@ -321,8 +321,7 @@ async def test_a_given_thread_on_which_somebody_elses_run_goes_on(policy: Any) -
             async with anyio.create_task_group() as group:
                 group.start_soon(mine)
                 if policy == "wait":
-                    looks = lambda: sum(r.method == "GET" and r.path == path for r in server.requests)  # noqa: E731
-                    await until(lambda: looks() > 2)
+                    await until(lambda: [(r.method, r.path) for r in server.requests].count(("GET", path)) > 2)
                     assert done == []
                     release.set()
         assert done == ["Hold on. / Held on. / Mine." if policy == "wait" else "Hold on. / Mine."]

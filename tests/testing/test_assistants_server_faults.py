@@ -34,11 +34,12 @@ class Once:
     """Gives the fault to the first request of this method and to this kind of path, and to no other."""
 
     def __init__(self, fault: Fault, method: str, end: str) -> None:
-        self.fault, self.method, self.end = fault, method, end
+        self.fault: Fault | None = fault
+        self.method, self.end = method, end
 
     def __call__(self, request: AssistantsRequest) -> Fault | None:
         if self.fault is not None and request.method == self.method and request.path.endswith(self.end):
-            fault, self.fault = self.fault, None  # type: ignore[assignment]
+            fault, self.fault = self.fault, None
             return fault
         return None
 

@@ -30,7 +30,7 @@ from .files import Files
 from .ids import path
 from .keeper import Keeper
 from .place import Place, Results, Words, fingerprint, next_move, place_of, runs_in
-from .runs import Exchange, cancel
+from .runs import Exchange, cancel, nothing
 from .threads import (
     OnActiveRun,
     active_runs,
@@ -219,7 +219,7 @@ class AssistantsBackend:
                             raise
         thread = await make_thread(asked.wire, resources, self.metadata)
         said = await self._encoded(asked.request.messages)
-        return await self._run(asked, answering, _On(thread, set()), said, _nothing)
+        return await self._run(asked, answering, _On(thread, set()), said, nothing)
 
     async def _speak_on(self, thread: str, asked: "_Asked", answering: str, words: Words) -> ModelResponse:
         """Say something on a thread that others may speak on too; with nothing to say, take up a run that waits."""
@@ -235,7 +235,7 @@ class AssistantsBackend:
                     raise SessionBusy(f"another run of this process is speaking on the thread {thread!r}")
                 try:
                     async with hold:
-                        return await self._run(asked, answering, _On(thread, None), said, _nothing)
+                        return await self._run(asked, answering, _On(thread, None), said, nothing)
                 except RequestRejected as error:
                     if not is_busy(error):
                         raise
@@ -349,10 +349,6 @@ def _of_a_lost_run(run: dict[str, Any], place: Place) -> Usage:
 
 async def _to_no_one(delta: Delta) -> None:
     """The listener of an answer that nobody watches."""
-
-
-def _nothing() -> None:
-    """Nobody waits to know."""
 
 
 @contextmanager
