@@ -48,6 +48,9 @@ class Arguments:
     Needed where `validate` adds defaults (so that keys cannot be counted), or where a float would lose digits.
     """
 
+    repair: bool = False
+    """Whether a Markdown fence or words around the object are taken away."""
+
     def bind(self, arguments: str | bytes, context: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The positional and keyword arguments to call the function with.
 

@@ -1,11 +1,27 @@
 """What a tool may ask for besides its arguments: a parameter annotated `Context[...]`."""
 
-from dataclasses import dataclass
-from typing import Generic
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
 Deps = TypeVar("Deps", default=None)
+
+
+class Secret:
+    """Marks what nobody but the tool and the model may read: `Annotated[str, Secret]`.
+
+    As a parameter's annotation, its value appears in no error, log or trace; as that of the result, neither does that.
+    """
+
+
+async def _to_nobody(value: object) -> None:
+    """The progress of a call that nobody watches."""
+
+
+async def _no_other(name: str, arguments: Mapping[str, Any]) -> Any:
+    raise LookupError(f"no other tool can be called here, so {name!r} cannot")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,3 +38,14 @@ class Context(Generic[Deps]):
     tool: str
     """The name under which the tool was called."""
     agent: str = ""
+    idempotency_key: str = ""
+    """Names this one effect to other systems: the same on each attempt, and when a broken run is taken up again."""
+    tools: tuple[str, ...] = ()
+    """The names of the tools that this run may use, this one included."""
+    progress: Callable[[object], Awaitable[None]] = field(default=_to_nobody, repr=False)
+    """`await ctx.progress(value)` shows how far the call has come, to whoever watches the run."""
+    call: Callable[[str, Mapping[str, Any]], Awaitable[Any]] = field(default=_no_other, repr=False)
+    """`await ctx.call("units_left", {"sku": "A-1"})` calls another tool of the agent, under all that holds for it.
+
+    Gives what that tool gave. Raises ToolError, in words for the model.
+    """

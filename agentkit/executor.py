@@ -14,13 +14,13 @@ from .cancellation import is_cancelled
 from .context import Context
 from .errors import InvalidArguments, ToolDenied, ToolError, ToolTimeout, said
 from .events import Emit, ToolFinished, ToolStarted
+from .invoke import is_async
 from .limits import Budget
 from .messages import ToolCall, ToolResult
 from .registry import ToolRegistry
 from .results import shorten, to_text
 from .steps import Steps
 from .telemetry import Telemetry
-from .tool import is_async
 
 _ERROR_CHARS = 500
 _Step: TypeAlias = Callable[[Callable[[], Awaitable[ToolResult]]], Awaitable[ToolResult]]
@@ -132,7 +132,7 @@ class Executor:
             raise InvalidArguments(f"the arguments are longer than {self.budget.limits.argument_chars} characters")
         context = Context(deps=self.deps, run_id=self.run_id, call_id=call.id, tool=call.name, agent=self.agent)
         left = None if self._ends is None else max(0.0, self._ends - anyio.current_time())
-        limits = (tool.timeout or self.budget.limits.tool_seconds, left)
+        limits = (tool.policy.timeout or self.budget.limits.tool_seconds, left)
         if left == 0:
             raise ToolTimeout(f"{call.name} was not run: the time for the tool calls of this answer is over")
         seconds = min((limit for limit in limits if limit is not None), default=None)

@@ -40,6 +40,8 @@ class FunctionSchema:
     parameters: Mapping[str, Any]
     """JSON Schema (draft 2020-12) of the arguments: an object with a property for each parameter, and no others."""
     arguments: Arguments = field(repr=False)
+    secret_result: bool = False
+    """Whether nobody but the model may read what the function gives."""
 
     def bind(self, arguments: str | bytes, context: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The positional and keyword arguments to call the function with.

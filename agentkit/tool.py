@@ -3,22 +3,22 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar, overload
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+from weakref import WeakValueDictionary
 
-import anyio
-import anyio.to_thread
-from anyio.lowlevel import RunVar
+from typing_extensions import Unpack
 
 from .context import Context
 from .errors import ToolDefinitionError
+from .guard import Guard, guard_of
+from .invoke import check_isolated, invoke, invoke_in_process
+from .policy import Policy, PolicyOptions
+
+if TYPE_CHECKING:
+    from .arguments import Arguments
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-WORKER_THREADS = 40
-"""Sync tools that run at the same time in one event loop; more of them wait."""
-
-_threads: RunVar[anyio.CapacityLimiter] = RunVar("agentkit_tool_threads")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,16 +27,12 @@ class Declaration:
 
     name: str | None = None
     description: str | None = None
-    timeout: float | None = None
+    policy: Policy = Policy()
     built: "Tool | None" = None
     """The tool that this very function is; a method has none before it is bound."""
 
-    def __post_init__(self) -> None:
-        if self.timeout is not None and not self.timeout > 0:
-            raise ToolDefinitionError(f"timeout={self.timeout!r}: must be a number of seconds above 0")
 
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
 class Tool:
     """A function with what a model must know to call it, and how it may be called."""
 
@@ -45,10 +41,13 @@ class Tool:
     parameters: Mapping[str, Any]
     """JSON Schema (draft 2020-12) of the arguments, an object."""
     function: Callable[..., Any]
-    bind: Callable[[str | bytes, object], tuple[tuple[Any, ...], dict[str, Any]]]
-    """Arguments in JSON, and the context -> what to call the function with. Raises InvalidArguments."""
-    timeout: float | None = None
-    """Seconds one call may take; overrides `Limits.tool_seconds`."""
+    arguments: "Arguments" = field(repr=False)
+    """How the arguments of a call are read, checked and handed over."""
+    policy: Policy = Policy()
+    secret_result: bool = False
+    """Whether nobody but the model may read what it gives."""
+    guard: Guard | None = field(default=None, repr=False)
+    """What all its calls share, if the policy needs anything of the kind."""
 
     @classmethod
     def of(cls, function: "Callable[..., Any] | Tool") -> "Tool":
@@ -73,18 +72,21 @@ class Tool:
             InvalidArguments: the arguments do not fit; the function was not called.
             Exception: whatever the function raises.
         """
-        args, kwargs = self.bind(arguments, context)
-        if is_async(self.function):
-            return await self.function(*args, **kwargs)
-        result = await _in_thread(functools.partial(self.function, *args, **kwargs))
-        return await result if inspect.isawaitable(result) else result
+        args, kwargs = self.arguments.bind(arguments, context)
+        if self.policy.isolation:
+            return await invoke_in_process(self.function, args, kwargs)
+        return await invoke(self.function, args, kwargs, context.progress)
+
+    def named(self, name: str) -> "Tool":
+        """The same tool under another name."""
+        return replace(self, name=name, arguments=replace(self.arguments, tool=name))
 
 
 @overload
 def tool(function: F, /) -> F: ...
 @overload
 def tool(
-    *, name: str | None = None, description: str | None = None, timeout: float | None = None
+    *, name: str | None = None, description: str | None = None, **policy: Unpack[PolicyOptions]
 ) -> Callable[[F], F]: ...
 def tool(
     function: F | None = None,
@@ -92,7 +94,7 @@ def tool(
     *,
     name: str | None = None,
     description: str | None = None,
-    timeout: float | None = None,
+    **policy: Unpack[PolicyOptions],
 ) -> F | Callable[[F], F]:
     """Mark a function as a tool. The function itself is returned, unchanged: call it, type-check it, test it as ever.
 
@@ -103,12 +105,14 @@ def tool(
         function: The function, where the mark is used without parentheses.
         name: What the model calls it; the function's own name if not given.
         description: What the model reads about it; the docstring's summary and text if not given.
-        timeout: Seconds one call may take.
+        policy: How it may be called: `timeout=5`, `effects="read"`, ...; `Policy` explains each.
 
     Raises:
         ToolDefinitionError: the function cannot be a tool; the message names the parameter and the way out.
     """
-    declared = Declaration(name=name, description=description, timeout=timeout)
+    if unknown := policy.keys() - PolicyOptions.__annotations__.keys():
+        raise ToolDefinitionError(f"@tool knows no {unknown.pop()!r}; it takes name, description, {_OPTIONS}")
+    declared = Declaration(name=name, description=description, policy=Policy(**policy))
 
     def mark(function: F) -> F:
         given: Any = function
@@ -125,6 +129,9 @@ def tool(
     return mark if function is None else mark(function)
 
 
+_OPTIONS = ", ".join(PolicyOptions.__annotations__)
+
+
 def _declare(function: Any, declared: Declaration) -> None:
     try:
         function.__tool__ = declared
@@ -138,14 +145,41 @@ def _build(function: Callable[..., Any], declared: Declaration) -> Tool:
     from .schema import describe  # on first use: pydantic costs more than the whole of `import agentkit`
 
     schema = describe(function, name=declared.name, description=declared.description)
+    _check_policy(function, declared.policy, schema.name, has_context=bool(schema.arguments.context))
     return Tool(
         name=schema.name,
         description=schema.description,
         parameters=schema.parameters,
         function=function,
-        bind=schema.bind,
-        timeout=declared.timeout,
+        arguments=replace(schema.arguments, repair=declared.policy.repair),
+        policy=declared.policy,
+        secret_result=schema.secret_result,
+        guard=_guard(function, schema.name, declared.policy),
     )
+
+
+def _check_policy(function: Callable[..., Any], policy: Policy, name: str, *, has_context: bool) -> None:
+    if has_context and policy.cache is not None:
+        raise ToolDefinitionError(
+            f"tool {name!r}: cache= would give one caller what the context of another has led to; "
+            "keep results inside the tool, by what they depend on"
+        )
+    if policy.isolation:
+        if has_context:
+            raise ToolDefinitionError(f"tool {name!r}: isolation='process' takes no Context; another process has none")
+        check_isolated(function, name)
+
+
+_guards: "WeakValueDictionary[tuple[int, Any], Guard]" = WeakValueDictionary()
+"""Those of methods, by object and function. Whoever holds a tool holds its object too, so the number stays true."""
+
+
+def _guard(function: Callable[..., Any], name: str, policy: Policy) -> Guard | None:
+    """The guard of a function; for a method, that which all tools of this method of this object share."""
+    fresh = guard_of(name, policy)
+    if fresh is None or not inspect.ismethod(function):
+        return fresh
+    return _guards.setdefault((id(function.__self__), function.__func__), fresh)
 
 
 def _is_unbound_method(function: Callable[..., Any]) -> bool:
@@ -154,30 +188,3 @@ def _is_unbound_method(function: Callable[..., Any]) -> bool:
         return False
     first = next(iter(inspect.signature(function).parameters.values()), None)
     return first is not None and first.name in ("self", "cls") and first.annotation is first.empty
-
-
-def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling this gives a coroutine at once, so that it needs no thread."""
-    return inspect.iscoroutinefunction(function) or (
-        not inspect.isroutine(function) and inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
-    )
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    try:
-        limiter = _threads.get()
-    except LookupError:
-        limiter = anyio.CapacityLimiter(WORKER_THREADS)
-        _threads.set(limiter)
-    value, error = await anyio.to_thread.run_sync(_outcome, work, abandon_on_cancel=True, limiter=limiter)
-    if error is not None:
-        raise error
-    return value
-
-
-def _outcome(work: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-    """What the work came to. As a value: StopIteration, SystemExit and the like do not survive a thread's future."""
-    try:
-        return work(), None
-    except BaseException as error:
-        return None, error

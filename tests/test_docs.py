@@ -329,7 +329,7 @@ def test_annotations_become_what_the_table_says() -> None:
         function.__annotations__ = {"x": eval(annotation, namespace)}
         made = Tool.of(function)
         assert made.parameters["properties"]["x"] == json.loads(schema), annotation
-        (positional, named) = made.bind(f'{{"x": {sent}}}', None)
+        (positional, named) = made.arguments.bind(f'{{"x": {sent}}}', None)
         assert [*map(repr, positional), *map(repr, named.values())] == [got], annotation
 
 

@@ -35,7 +35,7 @@ def test_the_mark_takes_a_name_a_description_and_a_timeout() -> None:
         return text * 2
 
     made = Tool.of(f)
-    assert (made.name, made.description, made.timeout) == ("twice", "Says it twice.", 3)
+    assert (made.name, made.description, made.policy.timeout) == ("twice", "Says it twice.", 3)
     assert f("a") == "aa"
 
 
@@ -92,7 +92,7 @@ async def test_methods_are_tools_once_they_are_bound() -> None:
     """The mark in the class body keeps its declaration for every object of the class."""
     shop = Shop(5)
     made = Tool.of(shop.count)
-    assert (made.name, made.timeout, list(made.parameters["properties"])) == ("count", 2, ["sku"])
+    assert (made.name, made.policy.timeout, list(made.parameters["properties"])) == ("count", 2, ["sku"])
     assert await made.invoke('{"sku": "A-1"}', context()) == 5
     assert await Tool.of(Shop(7).count).invoke('{"sku": "A-1"}', context()) == 7
     assert shop.count("A-1") == 5

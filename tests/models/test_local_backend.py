@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -261,14 +262,17 @@ def real_on_both_loops(test: Callable[..., Any]) -> Any:
     return pytest.mark.local_model(pytest.mark.skipif(find_spec("needle") is None, reason=reason)(test))
 
 
+def print_it() -> None:
+    """Stands for any function."""
+
+
 def a_tool(name: str, description: str, **properties: dict[str, Any]) -> Tool:
     parameters = {"type": "object", "properties": properties, "required": list(properties)}
-    return Tool(
+    return replace(
+        Tool.of(print_it),
         name=name,
         description=description,
         parameters=parameters,
-        function=print,
-        bind=lambda arguments, context: ((), {}),
     )
 
 

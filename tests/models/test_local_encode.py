@@ -1,6 +1,7 @@
 """What the embedded model is fed: the tools, and the conversation since the user last spoke."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,13 +23,16 @@ from agentkit.registry import ToolRegistry
 from agentkit.tool import Tool
 
 
+def print_it() -> None:
+    """Stands for any function."""
+
+
 def a_tool(name: str) -> Tool:
-    return Tool(
+    return replace(
+        Tool.of(print_it),
         name=name,
         description=f"Does {name}.\n",
         parameters={"type": "object", "properties": {"x": {"type": "integer"}}},
-        function=print,
-        bind=lambda arguments, context: ((), {}),
     )
 
 

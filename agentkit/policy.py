@@ -1,0 +1,137 @@
+"""What is declared about a tool besides its schema: `Policy`, which `@tool(...)` takes as keywords. No behaviour.
+
+`guard.py` enforces what is shared by all runs (retries, concurrency, rate, cache, breaker), `executor.py` the rest.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeAlias, TypedDict
+
+from .context import Context
+from .errors import ToolDefinitionError
+
+Effects: TypeAlias = Literal["read", "write", "external", "destructive"]
+Enabled: TypeAlias = Callable[[Context[Any]], bool | Awaitable[bool]]
+NeedsApproval: TypeAlias = Callable[[Context[Any], Mapping[str, Any]], bool | Awaitable[bool]]
+
+
+class PolicyOptions(TypedDict, total=False):
+    """The keywords of `@tool` that make a `Policy`, where they are explained."""
+
+    timeout: float | None
+    idempotent: bool
+    retries: int
+    concurrency: int | None
+    rate: str | None
+    cache: float | None
+    breaker: int | None
+    approval: bool | NeedsApproval
+    effects: Effects | None
+    sequential: bool
+    enabled: Enabled | None
+    isolation: Literal["process"] | None
+    strict: bool | None
+    repair: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """How a tool may be called.
+
+    Raises:
+        ToolDefinitionError: a value is none of those allowed, or two do not go together.
+    """
+
+    timeout: float | None = None
+    """Seconds that one attempt may take; overrides `Limits.tool_seconds`."""
+    idempotent: bool = False
+    """Whether calling it twice with the same arguments does no more than calling it once."""
+    retries: int = 0
+    """How often a failed call is tried again, after a growing pause. For reading and idempotent tools only."""
+    concurrency: int | None = None
+    """Calls of it that go on at the same time, in all runs of an event loop together; more wait."""
+    rate: str | None = None
+    """How often it may be called, in all runs together: `"10/second"`, `"100/minute"`, `"1000/hour"`; more wait."""
+    cache: float | None = None
+    """Seconds for which a result stands for all calls with the same arguments. For reading tools without context."""
+    breaker: int | None = None
+    """After so many failures in a row it is not called for 30 seconds, and the model is told; then one call tries."""
+    approval: bool | NeedsApproval = False
+    """Whether somebody must say yes to each call, or a function of context and arguments that tells whether."""
+    effects: Effects | None = None
+    """What a call does: `read` nothing but look, `write` change what is ours, `external` reach the world outside,
+    `destructive` what cannot be undone. None if nothing is said."""
+    sequential: bool = False
+    """Whether no other call of the same answer may go on while this one does."""
+    enabled: Enabled | None = None
+    """Whether a run may use the tool at all, asked before each model call; where not, the model does not see it."""
+    isolation: Literal["process"] | None = None
+    """`process`: a sync tool runs in a process of its own, which is killed when the time is over."""
+    strict: bool | None = None
+    """OpenAI's strict mode: None where the schema can say all it means there, True or an error, False never."""
+    repair: bool = False
+    """Whether arguments with a Markdown fence or words around them, or encoded twice, are mended."""
+
+    def __post_init__(self) -> None:
+        for name in ("timeout", "cache"):
+            _check(name, getattr(self, name), (int, float), "a number of seconds above 0")
+        for name in ("concurrency", "breaker"):
+            _check(name, getattr(self, name), int, "a whole number above 0")
+        _check("retries", self.retries or None, int, "a whole number, 0 or more")
+        if self.effects not in _EFFECTS:
+            raise ToolDefinitionError(f"effects={self.effects!r}: write one of {', '.join(map(repr, _EFFECTS[1:]))}")
+        if self.isolation not in (None, "process"):
+            raise ToolDefinitionError(f"isolation={self.isolation!r}: write 'process', or leave it out")
+        if self.rate is not None:
+            parse_rate(self.rate)
+        for name, kinds in _CALLABLE_OR.items():
+            value = getattr(self, name)
+            if not (callable(value) or any(value is kind for kind in kinds)):
+                raise ToolDefinitionError(f"{name}={value!r}: must be a function" + " or a bool" * (True in kinds))
+        self._check_together()
+
+    def _check_together(self) -> None:
+        if self.retries and not (self.idempotent or self.effects == "read"):
+            raise ToolDefinitionError(
+                f"retries={self.retries}: a call that failed may have taken effect, so only what may be called twice "
+                "is tried again; say idempotent=True or effects='read', or leave retries out"
+            )
+        if self.cache is not None and self.effects != "read":
+            raise ToolDefinitionError(
+                f"cache={self.cache!r}: a kept result stands for a call that is not made, which is right only for "
+                "what looks and changes nothing; say effects='read', or leave cache out"
+            )
+
+    @property
+    def declared(self) -> dict[str, Any]:
+        """What somebody has said, by name; not what stands there by default."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether a call may be made again of which nobody knows whether it took effect."""
+        return self.idempotent or self.effects == "read"
+
+
+_EFFECTS = (None, "read", "write", "external", "destructive")
+_CALLABLE_OR: dict[str, tuple[object, ...]] = {"enabled": (None,), "approval": (True, False)}
+_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+
+
+def parse_rate(rate: Any) -> tuple[int, int]:
+    """`"10/minute"` -> 10 calls in 60 seconds.
+
+    Raises:
+        ToolDefinitionError: it is written otherwise.
+    """
+    calls, _, unit = rate.partition("/") if isinstance(rate, str) else ("", "", "")
+    if not (calls.isascii() and calls.isdigit() and int(calls[:9]) > 0 and unit in _UNITS):
+        raise ToolDefinitionError(f"rate={rate!r}: write calls per {', '.join(_UNITS)}, such as '10/minute'")
+    return int(calls[:9]), _UNITS[unit]
+
+
+def _check(name: str, value: Any, kinds: Any, words: str) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < float("inf"):
+        raise ToolDefinitionError(f"{name}={value!r}: must be {words}")
