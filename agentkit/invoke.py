@@ -73,7 +73,7 @@ def check_isolated(function: Callable[..., Any], name: str) -> None:
         raise ToolDefinitionError(
             f"tool {name!r}: isolation='process' is for sync functions; an async one ends when it is cancelled"
         )
-    if not inspect.isfunction(function) or "<" in function.__qualname__ or "." in function.__qualname__:
+    if not inspect.isfunction(function) or not function.__qualname__.isidentifier():
         raise ToolDefinitionError(
             f"tool {name!r}: isolation='process' is for functions at the top of a module; others cannot be found there"
         )
