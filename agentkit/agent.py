@@ -1,7 +1,7 @@
 """An agent: a model, what it is told, what it may do and spend. A description that can be run."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, partial
@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, cast
 
 import anyio
 
+from .approval import Approve
+from .caller import Caller
 from .errors import ConfigError
 from .events import Emit, Out, RunResult, to_no_one
 from .executor import Executor
-from .hosted import HostedTool
+from .journal import Journal
 from .limits import Budget, Limits
 from .loop import Run
 from .messages import AssistantMessage, FilePart, ImagePart, Message, Part, TextPart, ToolResult, UserMessage, clean
 from .models import resolve_model
 from .models.base import ModelBackend, ModelRequest, ModelSettings
-from .registry import ToolRegistry
+from .registry import Given, ToolRegistry
 from .sessions import Session
 from .steps import Inline, Steps
 from .stream import RunStream, watch
 from .telemetry import Telemetry
-from .tool import Tool
 
 if TYPE_CHECKING:
     from .output import OutputType
@@ -50,7 +51,7 @@ class Agent(Generic[Out]):
     """What it is called in traces."""
     instructions: str = ""
     """What the model is told before the conversation."""
-    tools: Sequence[Tool | HostedTool | Callable[..., Any]] = ()
+    tools: Sequence[Given] | ToolRegistry = ()
     """Functions the model may call, decorated with `@tool` or not, and tools that its server runs."""
     output: type[Out] = cast("type[Out]", str)
     """The type of the result's `output`: text, or anything that pydantic validates."""
@@ -60,6 +61,8 @@ class Agent(Generic[Out]):
     """How the model samples."""
     telemetry: Telemetry = Telemetry()
     """Where its spans go."""
+    journal: Journal | None = None
+    """Where it is written down which effects its tools have begun and completed."""
     registry: ToolRegistry = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -68,11 +71,13 @@ class Agent(Generic[Out]):
         for name, kind in (("limits", Limits), ("settings", ModelSettings), ("telemetry", Telemetry)):
             if not isinstance(getattr(self, name), kind):
                 raise ConfigError(f"{name}={getattr(self, name)!r:.100}: write {name}={kind.__name__}(...)")
-        if callable(self.tools) or isinstance(self.tools, str):
+        given: object = self.tools
+        if isinstance(given, str) or not isinstance(given, Iterable):
             raise ConfigError(
                 f"tools={self.tools!r:.100}: write a list of functions, or load_tools({self.tools!r:.40})"
             )
-        object.__setattr__(self, "registry", ToolRegistry(self.tools))
+        registry = self.tools if isinstance(self.tools, ToolRegistry) else ToolRegistry(self.tools)
+        object.__setattr__(self, "registry", registry)
         if self.output is not str:
             _ = self._output  # refused here, not on the first run
 
@@ -84,6 +89,7 @@ class Agent(Generic[Out]):
         session: Session | None = None,
         history: Sequence[Message] = (),
         steps: Steps | None = None,
+        approve: Approve | None = None,
     ) -> RunResult[Out]:
         """Run to the end.
 
@@ -93,6 +99,7 @@ class Agent(Generic[Out]):
             session: The conversation to go on with; every finished step is stored there.
             history: What was said before, where there is no session.
             steps: How effects are carried out; inline, unless a recorder or a durable engine is given.
+            approve: Says yes or no to each call of a tool that needs approval; without it, such calls are refused.
 
         Raises:
             ModelError: the model did not answer, or not in a way that can be used.
@@ -100,16 +107,22 @@ class Agent(Generic[Out]):
             SessionError: the conversation could not be loaded or stored.
             ConfigError: something is set up wrongly.
         """
-        run = self._start(to_no_one, deps=deps, session=session, history=history, steps=steps)
+        run = self._start(to_no_one, deps=deps, session=session, history=history, steps=steps, approve=approve)
         return await run.run(_message(prompt))
 
     def run_sync(
-        self, prompt: Prompt, *, deps: Any = None, session: Session | None = None, history: Sequence[Message] = ()
+        self,
+        prompt: Prompt,
+        *,
+        deps: Any = None,
+        session: Session | None = None,
+        history: Sequence[Message] = (),
+        approve: Approve | None = None,
     ) -> RunResult[Out]:
         """Run to the end, from code that is not async; see `run`."""
         if _in_event_loop():
             raise ConfigError("run_sync was called in an event loop; use `await agent.run(...)` there")
-        return anyio.run(partial(self.run, prompt, deps=deps, session=session, history=history))
+        return anyio.run(partial(self.run, prompt, deps=deps, session=session, history=history, approve=approve))
 
     def stream(
         self,
@@ -119,6 +132,7 @@ class Agent(Generic[Out]):
         session: Session | None = None,
         history: Sequence[Message] = (),
         steps: Steps | None = None,
+        approve: Approve | None = None,
     ) -> AbstractAsyncContextManager[RunStream[Out]]:
         """Run while watching; see `run` for the arguments and for what the iteration raises.
 
@@ -126,7 +140,7 @@ class Agent(Generic[Out]):
         block early cancels the run. Where the block stands in an async generator of your own, let its caller close
         that with `contextlib.aclosing`: a generator that is merely dropped leaves its blocks in another task.
         """
-        start = partial(self._start, deps=deps, session=session, history=history, steps=steps)
+        start = partial(self._start, deps=deps, session=session, history=history, steps=steps, approve=approve)
         return watch(start, _message(prompt))
 
     def _start(
@@ -137,20 +151,9 @@ class Agent(Generic[Out]):
         session: Session | None,
         history: Sequence[Message],
         steps: Steps | None,
+        approve: Approve | None,
     ) -> Run[Out]:
-        if session is not None and history:
-            raise ConfigError(
-                "give either session= or history=: the session has a history of its own; "
-                "to begin one with messages, write `await store.append(id, messages, revision=0)`"
-            )
-        if not (session is None or isinstance(session, Session)):
-            raise ConfigError(f'session={session!r:.100}: write session=Session("...")')
-        if strange := [
-            m
-            for m in cast("Sequence[object]", history)
-            if not isinstance(m, UserMessage | AssistantMessage | ToolResult)
-        ]:
-            raise ConfigError(f"history= holds {strange[0]!r:.100}; give messages, as RunResult.messages has them")
+        _check_history(session, history)
         run_id, steps, budget = uuid.uuid4().hex, steps or Inline(), Budget(limits=self.limits)
         return Run(
             id=run_id,
@@ -163,13 +166,18 @@ class Agent(Generic[Out]):
             budget=budget,
             executor=Executor(
                 tools=self.registry,
-                deps=deps,
-                run_id=run_id,
-                agent=self.name,
-                budget=budget,
+                caller=Caller(
+                    tools=self.registry,
+                    deps=deps,
+                    run_id=run_id,
+                    agent=self.name,
+                    budget=budget,
+                    telemetry=self.telemetry,
+                    emit=emit,
+                    approve=approve,
+                    journal=self.journal,
+                ),
                 steps=steps,
-                telemetry=self.telemetry,
-                emit=emit,
             ),
             steps=steps,
             telemetry=self.telemetry,
@@ -195,6 +203,20 @@ class Agent(Generic[Out]):
             output=self._output.format,
             settings=self.settings,
         )
+
+
+def _check_history(session: Session | None, history: Sequence[Message]) -> None:
+    if session is not None and history:
+        raise ConfigError(
+            "give either session= or history=: the session has a history of its own; "
+            "to begin one with messages, write `await store.append(id, messages, revision=0)`"
+        )
+    if not (session is None or isinstance(session, Session)):
+        raise ConfigError(f'session={session!r:.100}: write session=Session("...")')
+    if strange := [
+        m for m in cast("Sequence[object]", history) if not isinstance(m, UserMessage | AssistantMessage | ToolResult)
+    ]:
+        raise ConfigError(f"history= holds {strange[0]!r:.100}; give messages, as RunResult.messages has them")
 
 
 def _message(prompt: Prompt) -> UserMessage | None:

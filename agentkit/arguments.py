@@ -65,6 +65,17 @@ class Arguments:
             positional += values.pop(self.rest, ())
         return tuple(positional), values
 
+    def read(self, arguments: str | bytes) -> dict[str, Any]:
+        """The JSON object as the model wrote it, not validated.
+
+        Raises:
+            InvalidArguments: the text is not one strict JSON object.
+        """
+        value = strict(_object_text(arguments))
+        if not isinstance(value, dict):
+            raise InvalidArguments(f"The arguments of {self.tool!r} are not one JSON object")
+        return value
+
     def _validated(self, text: str) -> dict[str, Any]:
         if self.careful:
             text = json.dumps(strict(text))

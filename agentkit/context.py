@@ -40,8 +40,8 @@ class Context(Generic[Deps]):
     agent: str = ""
     idempotency_key: str = ""
     """Names this one effect to other systems: the same on each attempt, and when a broken run is taken up again."""
-    tools: tuple[str, ...] = ()
-    """The names of the tools that this run may use, this one included."""
+    tools: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The `Tool`s that this run may use now, this one included, by name."""
     progress: Callable[[object], Awaitable[None]] = field(default=_to_nobody, repr=False)
     """`await ctx.progress(value)` shows how far the call has come, to whoever watches the run."""
     call: Callable[[str, Mapping[str, Any]], Awaitable[Any]] = field(default=_no_other, repr=False)

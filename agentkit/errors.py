@@ -29,7 +29,8 @@
     └── SessionError               the conversation could not be loaded or stored
         ├── SessionBusy            another run holds it
         ├── SessionConflict        another run has changed it
-        └── SessionCorrupt         what is stored is damaged or of a newer format
+        ├── SessionCorrupt         what is stored is damaged or of a newer format
+        └── JournalFailed          what a tool is about to do, or has done, could not be written down
 
 Errors leave a run bare, never inside an ExceptionGroup.
 """
@@ -231,3 +232,7 @@ class SessionConflict(SessionError):
 
 class SessionCorrupt(SessionError):
     """What is stored is damaged, or of a newer format; it was left as it is."""
+
+
+class JournalFailed(SessionError):
+    """What a tool is about to do, or has done, could not be written down."""

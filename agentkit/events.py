@@ -58,6 +58,15 @@ class ToolStarted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ToolProgress:
+    """A tool call has come so far."""
+
+    call: ToolCall
+    value: Any
+    """What the tool says of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ToolFinished:
     """A tool call has come to its result."""
 
@@ -80,6 +89,7 @@ Event: TypeAlias = (
     | HostedToolFinished
     | ModelAnswered
     | ToolStarted
+    | ToolProgress
     | ToolFinished
     | RunFinished
 )

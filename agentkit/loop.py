@@ -102,12 +102,14 @@ class Run(Generic[Out]):
     async def _ask(self) -> AssistantMessage:
         """One model call: its answer, which is now the conversation's last message."""
         self.budget.start_iteration()
+        await self.executor.offer(self.messages)
         step = self.steps.reserve("model", ModelResponse)
         try:
             response = await step(self._generate)
         except ModelError as error:
             self.budget.spend(error.spent)
             raise
+        response = _keyed(response, self.id)
         estimate = self._estimate(response) if self.budget.limits.tokens else 0
         self.budget.spend(response.usage, estimate=estimate, pending=response.usage_pending)
         self.finish_reason, self.results_within = response.finish_reason, response.results_within
@@ -118,7 +120,12 @@ class Run(Generic[Out]):
         return response.message
 
     async def _generate(self) -> ModelResponse:
-        request = replace(self.request, messages=tuple(self.messages), tokens_left=self.budget.tokens_left)
+        request = replace(
+            self.request,
+            messages=tuple(self.messages),
+            tools=self.executor.caller.tools,
+            tokens_left=self.budget.tokens_left,
+        )
         on_delta = None if self.emit is to_no_one else self.emit
         with self.telemetry.chat(self.model.info, request, self._conversation, stream=on_delta is not None) as span:
             response = await self.model.generate(request, on_delta)
@@ -135,6 +142,8 @@ class Run(Generic[Out]):
         if self.held is None:
             self.held = self.taken_up = _last_answer(self.messages)
         self.budget.require_iteration()
+        if self.budget.iterations == 0:
+            await self.executor.offer(self.messages)  # a paused run: no model call has asked which tools there are
         self.messages += await self.executor.execute(calls, self.results_within)
         await self._store()
 
@@ -210,6 +219,15 @@ class Run(Generic[Out]):
         """Tokens of a model call whose provider does not say."""
         said = [response.message, *self.messages]
         return sum(_length(message) for message in said) // _CHARS_PER_TOKEN
+
+
+def _keyed(response: ModelResponse, run_id: str) -> ModelResponse:
+    """The answer, with a key in each tool call that stays the same wherever the call is taken up."""
+    message = response.message
+    if not message.tool_calls:
+        return response
+    calls = tuple(replace(call, key=f"{run_id}:{call.id}") for call in message.tool_calls)
+    return replace(response, message=replace(message, tool_calls=calls))
 
 
 @contextmanager

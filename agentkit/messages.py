@@ -4,8 +4,9 @@ Every record is frozen and round-trips through JSON exactly: `load_messages(dump
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -49,6 +50,21 @@ class ImagePart:
     """`https://...`, or the picture itself as `data:image/png;base64,...`."""
     type: Literal["image"] = "image"
 
+    @classmethod
+    def of(cls, data: bytes) -> "ImagePart":
+        """The picture in a PNG, JPEG, GIF or WebP file.
+
+        Raises:
+            ValueError: the bytes are none of these.
+        """
+        kind = next((kind for start, kind in _PICTURES if re.match(start, data, re.DOTALL)), None)
+        if kind is None:
+            raise ValueError("this is no picture in PNG, JPEG, GIF or WebP form")
+        return cls(url=f"data:image/{kind};base64,{b64encode(data).decode()}")
+
+
+_PICTURES = ((rb"\x89PNG\r\n", "png"), (rb"\xff\xd8\xff", "jpeg"), (rb"GIF8[79]a", "gif"), (rb"RIFF....WEBP", "webp"))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilePart:
@@ -87,6 +103,8 @@ class ToolCall:
     name: str
     arguments: str
     """The arguments as the model wrote them: JSON text, not yet validated."""
+    key: str = field(default="", compare=False, repr=False)
+    """Names the call to other systems (`Context.idempotency_key`); a run gives one to each call asked of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,6 +177,12 @@ class ToolResult(_Sent):
     name: str
     content: str
     is_error: bool = False
+    parts: tuple[ImagePart | FilePart, ...] = ()
+    """Pictures and files that go with the text."""
+    full: str | None = None
+    """The whole text, where `content` is cut."""
+    secret: bool = False
+    """Whether nobody but the model may read it."""
     role: Literal["tool"] = "tool"
 
 

@@ -4,7 +4,8 @@
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from inspect import isawaitable
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from .context import Context
@@ -107,10 +108,29 @@ class Policy:
         """What somebody has said, by name; not what stands there by default."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
 
+    def enabled_when(self, enabled: Enabled) -> "Policy":
+        """The same, but only where another predicate holds too."""
+        own = self.enabled
+        return replace(self, enabled=enabled if own is None else _Both(own, enabled))
+
     @property
     def may_repeat(self) -> bool:
         """Whether a call may be made again of which nobody knows whether it took effect."""
         return self.idempotent or self.effects == "read"
+
+
+@dataclass(frozen=True, slots=True)
+class _Both:
+    first: Enabled
+    second: Enabled
+
+    async def __call__(self, context: Context[Any]) -> bool:
+        return await answer(self.first(context)) and await answer(self.second(context))
+
+
+async def answer(given: bool | Awaitable[bool]) -> bool:
+    """What a predicate says, sync or async."""
+    return bool(await given if isawaitable(given) else given)
 
 
 _EFFECTS = (None, "read", "write", "external", "destructive")

@@ -1,12 +1,23 @@
 """The tools of an agent, by name."""
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
+from .context import Context
 from .errors import ToolDefinitionError, UnknownTool
 from .hosted import HostedTool
+from .messages import Message
+from .policy import Enabled, answer
 from .tool import Tool
+from .tool_search import ToolSearch, found_in
+
+Given: TypeAlias = "Tool | HostedTool | ToolSearch | Callable[..., Any]"
+
+_PARTS_KEPT = 64
 
 
 class ToolRegistry:
@@ -16,19 +27,25 @@ class ToolRegistry:
         ToolDefinitionError: two tools have one name, or a function cannot be a tool.
     """
 
-    def __init__(self, tools: Iterable[Tool | HostedTool | Callable[..., Any]] = ()) -> None:
+    def __init__(self, tools: Iterable[Given] = ()) -> None:
         self._tools: dict[str, Tool] = {}
-        self._wires: dict[str, bytes] = {}
+        self._bytes: dict[str, bytes] = {}
+        self._parts: OrderedDict[tuple[str, ...], ToolRegistry] = OrderedDict()
         given = list(tools)
         self.hosted: tuple[HostedTool, ...] = tuple(tool for tool in given if isinstance(tool, HostedTool))
         """Tools that the model's server runs; they are not among those that are iterated over."""
+        self.searches: tuple[ToolSearch, ...] = tuple(tool for tool in given if isinstance(tool, ToolSearch))
+        """Searches for tools; what they search is among those that are iterated over."""
         self._refuse_twins()
-        for tool in (Tool.of(tool) for tool in given if not isinstance(tool, HostedTool)):
+        for tool in self._own(given):
             if (other := self._tools.setdefault(tool.name, tool)) is not tool:
                 raise ToolDefinitionError(
                     f"two tools are called {tool.name!r}: one from {_origin(other)}, one from {_origin(tool)}; "
                     "rename one with @tool(name=...)"
                 )
+        self.by_name: Mapping[str, Tool] = MappingProxyType(self._tools)
+        self.is_fixed = not self.searches and all(tool.policy.enabled is None for tool in self._tools.values())
+        """Whether every run may use all of them all the time."""
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
@@ -50,8 +67,58 @@ class ToolRegistry:
         except KeyError:
             raise UnknownTool(self._unknown(name)) from None
 
+    def __add__(self, other: "ToolRegistry") -> "ToolRegistry":
+        """The tools of both.
+
+        Raises:
+            ToolDefinitionError: they have a name in common.
+        """
+        return ToolRegistry([*self._given, *other._given])
+
     def __repr__(self) -> str:
         return f"ToolRegistry({', '.join(self._tools)})"
+
+    def filtered(self, keep: Callable[[Tool], bool]) -> "ToolRegistry":
+        """Those tools for which `keep` is true; hosted ones stay."""
+        return self._changed(lambda tool: tool if keep(tool) else None)
+
+    def prefixed(self, prefix: str) -> "ToolRegistry":
+        """The same tools, each name with `prefix` before it: `registry.prefixed("north_")`.
+
+        Raises:
+            ToolDefinitionError: a name would be none that a tool can have.
+        """
+        return self._changed(lambda tool: tool.named(prefix + tool.name))
+
+    def when(self, enabled: Enabled) -> "ToolRegistry":
+        """The same tools, for those runs only in whose context `enabled` is true."""
+        return self._changed(lambda tool: replace(tool, policy=tool.policy.enabled_when(enabled)))
+
+    async def offered(self, context: Callable[[Tool], Context[Any]], messages: Sequence[Message]) -> "ToolRegistry":
+        """The tools that a run may use now: those enabled in its context, and those that its searches have found.
+
+        Args:
+            context: Makes the context in which a tool's `enabled` is asked.
+            messages: The run's conversation.
+        """
+        if self.is_fixed:
+            return self
+        hidden = {tool.name for search in self.searches for tool in search.found}
+        always = [tool for tool in self if tool.name not in hidden]
+        found = [self._tools[name] for name in found_in(messages) if name in hidden] if hidden else []
+        return self._part([t.name for t in (*always, *found) if await _is_enabled(t, context)])
+
+    def export(self, dialect: str) -> list[dict[str, Any]]:
+        """The tools as a provider's API takes them: `"chat"`, `"responses"`, `"assistants"`, `"anthropic"`, `"mcp"` or
+        `"gemini"`.
+        """
+        from pydantic_core import from_json, to_json  # on first use: it costs a good part of `import agentkit`
+
+        from .dialects import export_tool
+
+        done = self.encoded(f"export {dialect}", lambda tools: to_json([export_tool(t, dialect) for t in tools]))
+        tools: list[dict[str, Any]] = from_json(done)
+        return tools
 
     @property
     def names(self) -> list[str]:
@@ -60,12 +127,48 @@ class ToolRegistry:
 
     def encoded(self, wire: str, encode: "Callable[[ToolRegistry], bytes]") -> bytes:
         """The tools' bytes on a wire, encoded once."""
-        done = self._wires.get(wire)
+        done = self._bytes.get(wire)
         if done is None:
-            done = self._wires[wire] = encode(self)
+            done = self._bytes[wire] = encode(self)
         return done
 
+    @property
+    def _given(self) -> list[Given]:
+        """What this was made of."""
+        hidden = {tool.name for search in self.searches for tool in (search.tool, *search.found)}
+        return [*self.hosted, *self.searches, *(tool for tool in self if tool.name not in hidden)]
+
+    def _changed(self, change: Callable[[Tool], Tool | None]) -> "ToolRegistry":
+        given: list[Given] = []
+        for each in self._given:
+            if isinstance(each, ToolSearch):
+                given.append(replace(each, tools=list(filter(None, map(change, each.found)))))
+            elif not isinstance(each, Tool):
+                given.append(each)
+            elif (changed := change(each)) is not None:
+                given.append(changed)
+        return ToolRegistry(given)
+
+    def _own(self, given: Iterable[Given]) -> Iterator[Tool]:
+        for tool in given:
+            if isinstance(tool, ToolSearch):
+                yield tool.tool
+                yield from tool.found
+            elif not isinstance(tool, HostedTool):
+                yield Tool.of(tool)
+
+    def _part(self, names: Collection[str]) -> "ToolRegistry":
+        """Some of the tools, as a registry that is made once: what it has encoded serves all runs."""
+        key = tuple(names)
+        part = self._parts.pop(key, None) or ToolRegistry([*self.hosted, *(self._tools[name] for name in key)])
+        self._parts[key] = part
+        if len(self._parts) > _PARTS_KEPT:
+            self._parts.popitem(last=False)
+        return part
+
     def _refuse_twins(self) -> None:
+        if len(self.searches) > 1:
+            raise ToolDefinitionError("ToolSearch is given twice; put all of its tools into one")
         kinds = [tool.type for tool in self.hosted]
         if twin := next((kind for kind in kinds if kinds.count(kind) > 1), None):
             raise ToolDefinitionError(f"{twin!r} is given twice; the server has one: put all of its files into it")
@@ -78,6 +181,10 @@ class ToolRegistry:
         if close := difflib.get_close_matches(name.lower(), lower, n=3):
             return f"There is no tool {name!r}. Did you mean: {[lower[each] for each in close]}?"
         return f"There is no tool {name!r}. There are: {self.names}."
+
+
+async def _is_enabled(tool: Tool, context: Callable[[Tool], Context[Any]]) -> bool:
+    return tool.policy.enabled is None or await answer(tool.policy.enabled(context(tool)))
 
 
 def _origin(tool: Tool) -> str:

@@ -1,11 +1,24 @@
-"""What a tool returned -> the text that the model reads."""
+"""What a tool returned -> what the model reads: text, and the pictures and files that go with it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from .errors import ToolFailed
-from .messages import clean
+from .messages import FilePart, ImagePart, Part, TextPart, clean
 
 
-def to_text(value: object, *, limit: int) -> str:
-    """A tool's return value as text: a string as it is, everything else as JSON.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """A result as the model reads it."""
+
+    text: str
+    parts: tuple[ImagePart | FilePart, ...] = ()
+    full: str | None = None
+    """The whole text, where `text` is cut."""
+
+
+def to_content(value: object, *, limit: int) -> Content:
+    """A tool's return value for the model: a string as it is, a part or a list with parts by its parts, else JSON.
 
     Models, dataclasses, dates, decimals, sets and paths become JSON the way pydantic writes them; NaN becomes null
     and bytes base64. Text longer than `limit` characters loses its middle, and says so.
@@ -13,7 +26,36 @@ def to_text(value: object, *, limit: int) -> str:
     Raises:
         ToolFailed: the value has no JSON form; the message names its type.
     """
-    return shorten(clean(str.__str__(value) if isinstance(value, str) else _json(value)), limit)
+    pieces = _pieces(value)
+    parts = tuple(piece for piece in pieces if isinstance(piece, ImagePart | FilePart))
+    whole = clean("\n".join(_texts(pieces)) if pieces else _text(value))
+    shown = shorten(whole, limit)
+    return Content(text=shown, parts=parts, full=None if shown is whole else whole)
+
+
+def _pieces(value: object) -> list[object]:
+    """The parts of a value that is one, or of a list that has one; of any other value none."""
+    if isinstance(value, Part):
+        return [value]
+    if type(value) in (list, tuple) and any(isinstance(each, Part) for each in _each(value)):
+        return list(_each(value))
+    return []
+
+
+def _each(value: object) -> Iterable[object]:
+    return value if isinstance(value, Iterable) else ()
+
+
+def _texts(pieces: Iterable[object]) -> Iterator[str]:
+    for piece in pieces:
+        if isinstance(piece, TextPart):
+            yield piece.text
+        elif not isinstance(piece, Part):
+            yield _text(piece)
+
+
+def _text(value: object) -> str:
+    return str.__str__(value) if isinstance(value, str) else _json(value)
 
 
 def _json(value: object) -> str:

@@ -219,10 +219,17 @@ def libraries_have_one_door(house: House) -> Iterator[str]:
 
 
 def ready_made_tools_stand_alone(house: House) -> Iterator[str]:
-    free = f"import the standard library and `from agentkit import {', '.join(house.shelf)}` only"
+    free = (
+        "import the standard library, anyio, a private module beside them, a library that has its door here, "
+        f"and `from agentkit import {', '.join(house.shelf)}` only"
+    )
     for module in house.modules.values():
         for found in house.imports(module) if module.file.startswith("tools/") else ():
             if found.target == "agentkit" and found.name in house.shelf:
+                continue
+            if found.target.startswith("agentkit.tools._") or found.target.split(".")[0] == "anyio":
+                continue
+            if module.file in house.doors.get(found.target.split(".")[0], ()):
                 continue
             if found.target.split(".")[0] not in sys.stdlib_module_names:
                 taken = f"{found.name} from {found.target}" if found.name else found.target

@@ -26,8 +26,8 @@ LAYERS: dict[str, list[Place]] = {
         "tool",
         "dialects.*",
         "hosted",
+        "tool_search",
         "registry",
-        "toolset",
         "loader",
         "lockfile",
         "lint",
@@ -54,6 +54,9 @@ LAYERS: dict[str, list[Place]] = {
         "sessions.*",
         "steps",
         "cancellation",
+        "approval",
+        "journal",
+        "caller",
         "executor",
         "loop",
         "stream",
@@ -67,7 +70,7 @@ LAYERS: dict[str, list[Place]] = {
 
 DOORS: dict[str, list[str]] = {
     "asyncio": ["agentkit/cancellation.py"],
-    "anyio": ["agentkit/"],
+    "anyio": ["agentkit/", "tools/"],
     "typing_extensions": ["agentkit/"],
     "pydantic": ["agentkit/"],
     "pydantic_core": ["agentkit/"],
@@ -80,6 +83,8 @@ DOORS: dict[str, list[str]] = {
     "typer": ["agentkit/cli/"],
     "rich": ["agentkit/cli/"],
     "h11": ["agentkit/testing/"],
+    "pydantic_monty": ["tools/_monty.py"],
+    "psycopg": ["tools/_sql_postgres.py"],
 }
 
 BANNED = {
@@ -92,7 +97,7 @@ HOUSE = House(
     root=Path(__file__).parents[1],
     layers=LAYERS,
     doors=DOORS,
-    shelf=["tool", "Context", "ToolFailed"],
+    shelf=["tool", "Context", "ToolError", "ToolFailed"],
     banned=BANNED,
     heavy=["openai", "httpx2", "pydantic", "docstring_parser", "opentelemetry", "typer", "rich", "needle", "asyncio"],
     module_lines=400,

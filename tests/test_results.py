@@ -14,7 +14,7 @@ import pydantic
 import pytest
 
 from agentkit import ToolFailed
-from agentkit.results import to_text
+from agentkit.results import to_content
 
 
 class Model(pydantic.BaseModel):
@@ -60,7 +60,7 @@ class Speaks:
 )
 def test_values_become_text_a_model_can_read(value: Any, text: str) -> None:
     """Text as it is, data as JSON, what has words of its own by them."""
-    assert to_text(value, limit=1000) == text
+    assert to_content(value, limit=1000).text == text
 
 
 def deep(n: int) -> Any:
@@ -80,13 +80,13 @@ def cycle() -> Any:
 def test_what_has_no_json_form_is_an_error_that_names_it(value: Any) -> None:
     """Told to the model as a failed call; never `<object at 0x...>`, never the end of the run."""
     with pytest.raises(ToolFailed, match=r"the result") as caught:
-        to_text(value, limit=1000)
+        to_content(value, limit=1000)
     assert " at 0x" not in str(caught.value)
     assert len(str(caught.value)) < 300
 
 
 def test_a_long_text_keeps_head_and_tail() -> None:
     """The cut says how much is gone."""
-    cut = to_text("abcdefghij", limit=4)
+    cut = to_content("abcdefghij", limit=4).text
     assert cut == "ab\n… 6 characters omitted …\nij"
-    assert json.loads(to_text(["x"], limit=5)) == ["x"]
+    assert json.loads(to_content(["x"], limit=5).text) == ["x"]

@@ -1,32 +1,25 @@
-"""Files: listing, reading and searching one folder, and nothing outside it.
+"""Files: listing, reading, searching and, if asked for, writing one folder, and nothing outside it.
 
-`load_tools("files")` gives these tools for the process's current directory, `Files("./docs").tools` for any folder.
-The folder is the caller's choice; the model only names what is inside it. Nothing is ever written.
-
-A path is opened name by name, each inside the folder before it, and a link is never followed: whoever changes the
-tree meanwhile cannot lead the way out of it. Python cannot do that on Windows; there the path is checked for links
-before it is used and again after. A hard link is the file itself: no program can tell that it has another name outside.
+`load_tools("files")` gives the reading tools for the process's current directory, `Files("./docs").tools` for any
+folder. `Files("./docs", write=True).tools` has writing ones too, and somebody must say yes to each of their calls.
+The folder is the caller's choice; the model only names what is inside it. `_folder.py` keeps it there.
 """
 
-import errno
-import os
+import re
 import stat
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path, PurePath
+from os import stat_result
+from pathlib import Path
 
 from agentkit import ToolFailed, tool
 
-_MAX_PATH = 4096
-_MAX_DEPTH = 40
+from ._folder import MAX_FILE_SIZE, entries, files, read, remove, rewrite, text_of, visible
+
 _MAX_READ = 50_000
 _MAX_LISTED = 500
-_MAX_FOLDER = 10_000
-_MAX_ENTRIES = 20_000
-_MAX_FILES = 5_000
-_MAX_FILE_SIZE = 1_000_000
 _MAX_SEARCHED = 50_000_000
 _MAX_MATCHES = 100
 _MAX_LINE = 200
@@ -38,26 +31,29 @@ class Files:
 
     root: str | Path
     """If it is relative, it starts from the current directory at the time of each call."""
+    write: bool = False
+    """Whether files may be written and deleted, call by call, with somebody's approval."""
 
     @property
     def tools(self) -> list[Callable[..., str]]:
-        """The three tools, for an agent."""
-        return [self.list_files, self.read_file, self.find_in_files]
+        """The tools, for an agent: three that read, and with `write` three that write."""
+        reading: list[Callable[..., str]] = [self.list_files, self.read_file, self.find_in_files]
+        return [*reading, self.write_file, self.edit_file, self.delete_file] if self.write else reading
 
-    @tool
+    @tool(effects="read")
     def list_files(self, folder: str = ".") -> str:
         """List the files and folders in a folder.
 
         Args:
             folder: The folder, such as docs or docs/guide; the top one if not given.
         """
-        entries = _entries(self.root, folder)
-        lines = [_listed(name, info) for name, info in entries[:_MAX_LISTED]]
-        if len(entries) > _MAX_LISTED:
+        found = entries(self.root, folder)
+        lines = [_listed(name, info) for name, info in found[:_MAX_LISTED]]
+        if len(found) > _MAX_LISTED:
             lines.append(f"[cut at {_MAX_LISTED} entries, there are more; find_in_files finds files by name too]")
         return "\n".join(lines) or "[the folder is empty]"
 
-    @tool
+    @tool(effects="read")
     def read_file(self, path: str, offset: int = 0) -> str:
         """Read a text file.
 
@@ -65,7 +61,7 @@ class Files:
             path: The file, such as docs/guide.md.
             offset: The byte to start from, to read on in a long file.
         """
-        size, data = _read(self.root, path, offset, _MAX_READ + 1)
+        size, data = read(self.root, path, offset, _MAX_READ + 1)
         if b"\0" in data:
             raise ToolFailed(f"{path!r} is not a text file, it cannot be read")
         if len(data) <= _MAX_READ:
@@ -76,7 +72,7 @@ class Files:
         note = f"[cut at byte {offset + end} of {size}; read on with offset={offset + end}]"
         return f"{data[:end].decode('utf-8', 'replace')}\n{note}"
 
-    @tool
+    @tool(effects="read")
     def find_in_files(self, text: str, folder: str = ".", ignore_case: bool = False) -> str:
         """Find which files mention some words, and the lines, in a folder and all folders in it.
 
@@ -88,160 +84,89 @@ class Files:
         if not text or "\n" in text:
             raise ToolFailed("text must be a part of one line; write the words to find")
         fold = str.casefold if ignore_case else str
-        paths, complete = _files(self.root, folder)
+        paths, complete = files(self.root, folder)
         found: list[str] = []
         skipped = searched = 0
-        for path in paths:
+        for path, _ in paths:
             if len(found) > _MAX_MATCHES or searched > _MAX_SEARCHED:
                 complete = False
                 break
             if fold(text) in fold(path.rpartition("/")[2]):
-                found.append(_visible(path))
-            data = _text_of(self.root, path)
+                found.append(visible(path))
+            data = text_of(self.root, path)
             if data is None:
                 skipped += 1
                 continue
             searched += len(data)
-            found += [f"{_visible(path)}:{hit}" for hit in islice(_hits(data, fold(text), fold), _MAX_MATCHES + 1)]
+            found += [f"{visible(path)}:{hit}" for hit in islice(_hits(data, fold(text), fold), _MAX_MATCHES + 1)]
         lines = found[:_MAX_MATCHES] or ["[nothing found]"]
         if skipped:
-            lines.append(f"[{skipped} files skipped: not text, not readable, or over {_MAX_FILE_SIZE} bytes]")
+            lines.append(f"[{skipped} files skipped: not text, not readable, or over {MAX_FILE_SIZE} bytes]")
         if not complete or len(found) > _MAX_MATCHES:
             lines.append("[cut: there is more to search; name a smaller folder or rarer words]")
         return "\n".join(lines)
 
+    @tool(effects="destructive", approval=True, sequential=True)
+    def write_file(self, path: str, text: str, replace: bool = False) -> str:
+        """Write a new text file, or replace one.
+
+        Args:
+            path: The file, such as docs/guide.md; folders that are missing are made.
+            text: All that the file is to hold.
+            replace: Whether a file that is there already may be replaced.
+        """
+        self._must_write()
+        data = _encoded(text)
+
+        def content(old: bytes | None) -> bytes:
+            if old is not None and not replace:
+                raise ToolFailed(f"{path!r} is there already; use edit_file, or replace=true to write it anew")
+            return data
+
+        return f"{visible(path)} written, {rewrite(self.root, path, content, make_folders=True)} bytes"
+
+    @tool(effects="write", approval=True, sequential=True)
+    def edit_file(self, path: str, old: str, new: str, all: bool = False) -> str:
+        """Replace a piece of text in a file.
+
+        Args:
+            path: The file, such as docs/guide.md.
+            old: The text to replace, to the letter, with enough around it that it is there only once.
+            new: The text to put in its place.
+            all: Whether to replace it everywhere.
+        """
+        self._must_write()
+        if old == new or not old:
+            raise ToolFailed("nothing would change; write in old what is in the file, and in new what is to be there")
+        _encoded(old)
+        _encoded(new)
+        where = ""
+
+        def content(data: bytes | None) -> bytes:
+            nonlocal where
+            edited, where = _edited(_text(path, data), old, new, all)
+            return edited.encode()
+
+        rewrite(self.root, path, content)
+        return f"{visible(path)} changed {where}"
+
+    @tool(effects="destructive", approval=True, sequential=True)
+    def delete_file(self, path: str) -> str:
+        """Delete a file.
+
+        Args:
+            path: The file, such as docs/guide.md.
+        """
+        self._must_write()
+        remove(self.root, path)
+        return f"{visible(path)} deleted"
+
+    def _must_write(self) -> None:
+        if not self.write:
+            raise ToolFailed("this folder may only be read; tell the user")
+
 
 list_files, read_file, find_in_files = Files(".").list_files, Files(".").read_file, Files(".").find_in_files
-
-
-@contextmanager
-def _opened(root: str | Path, path: str) -> Iterator[int | str]:
-    """The file or folder at a path, open for as long as the block runs (on Windows: its path, checked)."""
-    parts = _parts(path)
-    try:
-        if os.open in os.supports_dir_fd:
-            handle = _open_by_name(root, parts)
-            try:
-                yield handle
-            finally:
-                os.close(handle)
-        else:
-            yield _checked(root, parts)
-            _checked(root, parts)
-    except OSError as error:
-        raise ToolFailed(_explained(path, error)) from None
-
-
-def _parts(path: str) -> tuple[str, ...]:
-    """The names a path is made of, none of which leads up or out."""
-    pure = PurePath(path)
-    if pure.anchor or ".." in pure.parts or (os.name == "nt" and ":" in path):
-        raise ToolFailed(f"{path[:_MAX_LINE]!r} leads out of the folder; write a path inside it, such as docs/guide.md")
-    try:
-        usable = b"\0" not in os.fsencode(path)
-    except UnicodeEncodeError:
-        usable = False
-    if not usable or len(path) > _MAX_PATH:
-        raise ToolFailed(f"{path[:_MAX_LINE]!r} cannot be the name of a file; list_files shows what there is")
-    return pure.parts
-
-
-def _open_by_name(root: str | Path, parts: tuple[str, ...]) -> int:
-    try:
-        handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise ToolFailed(f"the tool's own folder cannot be opened ({error.strerror}); tell the user") from None
-    for number, name in enumerate(parts, start=1):
-        # Without O_NONBLOCK, opening a named pipe waits for somebody to write into it.
-        last = os.O_NONBLOCK | os.O_NOCTTY
-        flags = os.O_RDONLY | os.O_NOFOLLOW | (last if number == len(parts) else os.O_DIRECTORY)
-        try:
-            inner = os.open(name, flags, dir_fd=handle)
-        finally:
-            os.close(handle)
-        handle = inner
-    return handle
-
-
-def _checked(root: str | Path, parts: tuple[str, ...]) -> str:
-    """The real path, if there is no link on the way."""
-    plain = os.path.join(os.path.realpath(root), *parts)
-    if os.path.normcase(os.path.realpath(plain, strict=True)) != os.path.normcase(plain):
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    return plain
-
-
-def _explained(path: str, error: OSError) -> str:
-    name = repr(path[:_MAX_LINE])
-    if isinstance(error, FileNotFoundError):
-        return f"there is no {name}; list_files shows what there is"
-    if isinstance(error, NotADirectoryError) or error.errno in (errno.ELOOP, errno.EMLINK):
-        return f"{name} is not a folder, or there is a link on the way, and links are not followed"
-    return f"{name} cannot be opened: {error.strerror}"
-
-
-def _read(root: str | Path, path: str, offset: int, count: int) -> tuple[int, bytes]:
-    """The size of a file, and some of its bytes."""
-    with _opened(root, path) as handle:
-        info = os.stat(handle)
-        if stat.S_ISDIR(info.st_mode):
-            raise ToolFailed(f"{path!r} is a folder; use list_files")
-        if not stat.S_ISREG(info.st_mode):
-            raise ToolFailed(f"{path!r} is a device or a pipe, not a file; it cannot be read")
-        if not 0 <= offset <= info.st_size:
-            raise ToolFailed(f"offset {offset} is outside the file; it has {info.st_size} bytes")
-        with open(handle, "rb", closefd=isinstance(handle, str)) as file:
-            file.seek(offset)
-            return info.st_size, file.read(count)
-
-
-def _entries(root: str | Path, folder: str) -> list[tuple[str, os.stat_result]]:
-    """The names in a folder, in order, with what they are."""
-    entries = []
-    with _opened(root, folder) as handle, os.scandir(handle) as found:
-        for entry in islice(found, _MAX_FOLDER):
-            try:
-                entries.append((entry.name, entry.stat(follow_symlinks=False)))
-            except FileNotFoundError:
-                continue  # removed a moment ago
-    return sorted(entries)
-
-
-def _files(root: str | Path, folder: str) -> tuple[list[str], bool]:
-    """The paths of the files in a folder and below it, nearest first, and whether these are all."""
-    folders = [PurePath(folder).as_posix()]
-    deepest = folders[0].count("/") + _MAX_DEPTH
-    paths: list[str] = []
-    seen, complete = 0, True
-    for current in folders:
-        try:
-            entries = _entries(root, current)
-        except ToolFailed:
-            if current == folders[0]:
-                raise
-            continue  # removed a moment ago, or not ours to read
-        seen += len(entries)
-        if seen > _MAX_ENTRIES or len(paths) > _MAX_FILES:
-            return paths[:_MAX_FILES], False
-        complete = complete and len(entries) < _MAX_FOLDER
-        for name, info in entries:
-            path = name if current == "." else f"{current}/{name}"
-            if stat.S_ISREG(info.st_mode):
-                paths.append(path)
-            elif stat.S_ISDIR(info.st_mode) and path.count("/") <= deepest:
-                folders.append(path)
-            elif stat.S_ISDIR(info.st_mode):
-                complete = False
-    return paths[:_MAX_FILES], complete and len(paths) <= _MAX_FILES
-
-
-def _text_of(root: str | Path, path: str) -> str | None:
-    """A file as text, if it is text and neither gone nor too large."""
-    try:
-        size, data = _read(root, path, 0, _MAX_FILE_SIZE)
-    except ToolFailed:
-        return None
-    return None if size > _MAX_FILE_SIZE or b"\0" in data else data.decode("utf-8", "replace")
 
 
 def _hits(text: str, wanted: str, fold: Callable[[str], str]) -> Iterator[str]:
@@ -255,14 +180,54 @@ def _hits(text: str, wanted: str, fold: Callable[[str], str]) -> Iterator[str]:
             yield f"{number}: {line[start : start + _MAX_LINE].strip()}"
 
 
-def _listed(name: str, info: os.stat_result) -> str:
+def _listed(name: str, info: stat_result) -> str:
     if stat.S_ISDIR(info.st_mode):
-        return f"{_visible(name)}/"
+        return f"{visible(name)}/"
     if stat.S_ISREG(info.st_mode):
-        return f"{_visible(name)} ({info.st_size} bytes)"
-    return f"{_visible(name)} ({'link' if stat.S_ISLNK(info.st_mode) else 'device or pipe'}, not readable)"
+        return f"{visible(name)} ({info.st_size} bytes)"
+    return f"{visible(name)} ({'link' if stat.S_ISLNK(info.st_mode) else 'device or pipe'}, not readable)"
 
 
-def _visible(name: str) -> str:
-    """A file's name in one line, whatever characters are in it."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ToolFailed("the text holds half a character (a lone surrogate); write whole ones") from None
+
+
+def _text(path: str, data: bytes | None) -> str:
+    """The whole of a file that is to be edited."""
+    if data is None:
+        raise ToolFailed(f"there is no {path!r}; list_files shows what there is, write_file makes a new one")
+    if len(data) > MAX_FILE_SIZE:
+        raise ToolFailed(f"{path!r} has over {MAX_FILE_SIZE} bytes, which is too much to edit")
+    try:
+        if b"\0" not in data:
+            return data.decode()
+    except UnicodeDecodeError:
+        pass
+    raise ToolFailed(f"{path!r} is not text in UTF-8, an edit would damage it")
+
+
+def _edited(text: str, old: str, new: str, everywhere: bool) -> tuple[str, str]:
+    """The text with `new` for `old`, and where that was. Line breaks do not matter, and stay of the file's kind."""
+    plain, old, new = (each.replace("\r\n", "\n") for each in (text, old, new))
+    times = plain.count(old)
+    if not times:
+        raise ToolFailed("the file does not hold the old text; read_file shows what it holds, letter by letter")
+    first = plain.find(old)
+    if not everywhere and plain.find(old, first + 1) >= 0:
+        times = max(times, 2)  # they may overlap
+        raise ToolFailed(f"the old text is there {times} times; write more of what is around it, or all=true")
+    if len(text) + times * (len(new) - len(old)) > MAX_FILE_SIZE:
+        raise ToolFailed(f"the file would have over {MAX_FILE_SIZE} bytes; split it")
+    breaks = [found.start() - number for number, found in enumerate(re.finditer("\r\n", text))]
+    if len(breaks) * 2 > plain.count("\n"):
+        new = new.replace("\n", "\r\n")
+    kept, place = [], 0
+    for part in plain.split(old):
+        start, end = (each + bisect_left(breaks, each) for each in (place, place + len(part)))
+        kept.append(text[start:end])
+        place += len(part) + len(old)
+    where = f"in line {plain.count(chr(10), 0, first) + 1}"
+    return new.join(kept), where if times == 1 else f"in {times} places, the first {where}"

@@ -10,6 +10,8 @@ from typing import Any
 import anyio
 
 from agentkit import ConfigError, Limits, Telemetry, Tool, ToolCall, ToolFailed, ToolRegistry, ToolResult, load_tools
+from agentkit.approval import Approval
+from agentkit.caller import Caller
 from agentkit.events import to_no_one
 from agentkit.executor import Executor
 from agentkit.limits import Budget
@@ -64,18 +66,25 @@ def call_tool(name: str, words: Sequence[str]) -> int:
 
 
 async def _called(tool: Tool, arguments: str) -> ToolResult:
-    executor = Executor(
+    caller = Caller(
         tools=ToolRegistry([tool]),
         deps=None,
         run_id="agentkit-tools-call",
         agent="",
         budget=Budget(limits=Limits()),
-        steps=Inline(),
         telemetry=Telemetry(),
         emit=to_no_one,
+        approve=_approved,
     )
-    [result] = await executor.execute([ToolCall(id="call_1", name=tool.name, arguments=arguments)])
+    [result] = await Executor(tools=caller.tools, caller=caller, steps=Inline()).execute(
+        [ToolCall(id="call_1", name=tool.name, arguments=arguments)]
+    )
     return result
+
+
+async def _approved(approval: Approval) -> bool:
+    """Whoever writes the call has said yes to it."""
+    return True
 
 
 def _arguments(tool: Tool, words: Sequence[str]) -> str:

@@ -117,7 +117,8 @@ def _essence(message: Message) -> bytes:
         case UserMessage(content=content):
             return to_json(["user", content])
         case AssistantMessage(text=text, tool_calls=calls):
-            return to_json(["assistant", text, calls])
+            called = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
+            return to_json(["assistant", text, called])
         case ToolResult(call_id=id, content=content):
             return to_json(["tool", id, content])
 

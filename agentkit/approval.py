@@ -1,0 +1,28 @@
+"""A person's, or a program's, yes to a tool call that needs one."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from .messages import ToolCall
+from .policy import Effects
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Approval:
+    """What is asked: may this call be made?"""
+
+    call: ToolCall
+    arguments: Mapping[str, Any]
+    """The call's arguments as the model wrote them, read from JSON; they fit the tool's schema."""
+    effects: Effects | None
+    """What the tool declares that a call does."""
+    secrets: frozenset[str]
+    """Names of arguments that are not to be shown."""
+    run_id: str
+    deps: Any
+    """What the caller gave to the run: who asks, for example."""
+
+
+Approve: TypeAlias = Callable[[Approval], Awaitable[bool]]
+"""Says yes or no; `raise ToolDenied("why not")` says no, and tells the model why."""

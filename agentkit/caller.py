@@ -1,0 +1,269 @@
+"""One tool call -> its result.
+
+Peels, each of which adds one thing: `run` a span and errors as words for the model, `_permitted` who may call,
+`_journaled` a note before and after, `_guarded` what all calls of a tool share, `_timed` a deadline; then the tool.
+"""
+
+import json
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import anyio
+
+from .approval import Approval, Approve
+from .cancellation import is_cancelled
+from .context import Context
+from .errors import InvalidArguments, JournalFailed, ToolDenied, ToolError, ToolFailed, ToolTimeout, said
+from .events import Emit, ToolFinished, ToolProgress, ToolStarted, to_no_one
+from .invoke import is_async
+from .journal import Effect, Journal
+from .limits import Budget
+from .messages import ToolCall, ToolResult
+from .policy import answer
+from .registry import ToolRegistry
+from .results import shorten, to_content
+from .telemetry import Telemetry
+from .tool import Tool
+
+_ERROR_CHARS = 500
+_NOTE_SECONDS = 2.0
+
+INTERRUPTED = "interrupted: the run ended while this call was going on; it may or may not have taken effect"
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Pending:
+    """A tool call on its way to its result."""
+
+    call: ToolCall
+    denial: str | None = None
+    """Why it may not run."""
+    within: tuple[str, ...] = ()
+    """The tools that are calling it, outermost first; none if the model does."""
+    begun: bool = False
+    """Whether its tool has been called."""
+    result: ToolResult | None = None
+    value: Any = None
+    """What the tool gave."""
+    calls: int = 0
+    """Calls of other tools that it has made."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Caller:
+    """Makes the tool calls of one run."""
+
+    tools: ToolRegistry
+    """Those that the run may use now."""
+    deps: Any
+    run_id: str
+    agent: str
+    budget: Budget
+    telemetry: Telemetry
+    emit: Emit
+    approve: Approve | None = None
+    journal: Journal | None = None
+    ends: float | None = field(default=None, init=False)
+    """When the calls of this answer have to be done, whatever their tools declare, by the event loop's clock."""
+
+    async def run(self, pending: Pending) -> ToolResult:
+        """The result of a call. What goes wrong in a tool is its result; only what must end the run is raised."""
+        call, limit = pending.call, self.budget.limits.result_chars
+        description = self.tools[call.name].description if call.name in self.tools else ""
+        with self.telemetry.tool(self.agent, call, description) as span:
+            try:
+                pending.value = await self._permitted(pending)
+                return self._told(pending)
+            except BaseException as error:
+                if not _is_for_the_model(error):
+                    raise
+                span.failed(error)
+                return ToolResult(call_id=call.id, name=call.name, content=shorten(_words(error), limit), is_error=True)
+
+    def asking(self, tool: Tool) -> Context[Any]:
+        """What a tool's `enabled` may ask for."""
+        return Context(deps=self.deps, run_id=self.run_id, call_id="", tool=tool.name, agent=self.agent)
+
+    def context(self, pending: Pending) -> Context[Any]:
+        """What a call's tool may ask for."""
+        call = pending.call
+        return Context(
+            deps=self.deps,
+            run_id=self.run_id,
+            call_id=call.id,
+            tool=call.name,
+            agent=self.agent,
+            idempotency_key=self._key(call),
+            tools=self.tools.by_name,
+            progress=partial(self._progress, call),
+            call=partial(self._call, pending),
+        )
+
+    def _key(self, call: ToolCall) -> str:
+        return call.key or f"{self.run_id}:{call.id}"
+
+    def _told(self, pending: Pending) -> ToolResult:
+        """What the model reads of a value."""
+        call, value = pending.call, pending.value
+        if isinstance(value, ToolResult):  # from the journal
+            return replace(value, call_id=call.id, name=call.name)
+        content = to_content(value, limit=self.budget.limits.result_chars)
+        return ToolResult(
+            call_id=call.id,
+            name=call.name,
+            content=content.text,
+            parts=content.parts,
+            full=content.full,
+            secret=self.tools[call.name].secret_result,
+        )
+
+    async def _permitted(self, pending: Pending) -> Any:
+        call = pending.call
+        tool = self.tools[call.name]
+        if len(call.arguments) > self.budget.limits.argument_chars:
+            raise InvalidArguments(f"the arguments are longer than {self.budget.limits.argument_chars} characters")
+        if pending.denial:
+            raise ToolDenied(pending.denial)
+        context = self.context(pending)
+        if tool.policy.approval is not False:
+            await self._approved(tool, call, context)
+        return await self._journaled(pending, tool, context)
+
+    async def _approved(self, tool: Tool, call: ToolCall, context: Context[Any]) -> None:
+        """Wait for somebody's yes, if the call needs one."""
+        tool.arguments.bind(call.arguments, context)  # nobody is asked about what would be refused anyway
+        arguments = tool.arguments.read(call.arguments)
+        needed = tool.policy.approval
+        if callable(needed):
+            needed = await answer(needed(context, arguments))
+        if not needed:
+            return
+        if self.approve is None:
+            raise ToolDenied(f"not run: {call.name} needs somebody's approval, and nobody can be asked here")
+        asked = Approval(
+            call=call,
+            arguments=arguments,
+            effects=tool.policy.effects,
+            secrets=tool.arguments.secrets,
+            run_id=self.run_id,
+            deps=self.deps,
+        )
+        try:
+            allowed = await self.approve(asked)
+        except ToolDenied:
+            raise
+        except Exception as error:
+            raise ToolDenied(f"not run: asking for approval failed ({type(error).__name__})") from error
+        if allowed is not True:
+            raise ToolDenied("not run: the call was not approved")
+
+    async def _journaled(self, pending: Pending, tool: Tool, context: Context[Any]) -> Any:
+        if self.journal is None or tool.policy.effects == "read":
+            return await self._guarded(pending, tool, context)
+        effect = Effect.of(pending.call, context.idempotency_key)
+        with _journal_errors():
+            earlier = await self.journal.begin(effect)
+        if earlier is not None:
+            _refuse_another(earlier, effect)
+            if earlier.result is not None:
+                return earlier.result
+            if not tool.policy.may_repeat:
+                raise ToolFailed(INTERRUPTED)
+        ended = replace(effect, state="unknown")
+        try:
+            pending.value = await self._guarded(pending, tool, context)
+            ended = replace(effect, state="completed", result=None if tool.secret_result else self._told(pending))
+            return pending.value
+        except Exception as error:
+            told = ToolResult(call_id=pending.call.id, name=tool.name, content=_words(error), is_error=True)
+            ended = replace(effect, state="unknown" if isinstance(error, ToolTimeout) else "completed", result=told)
+            raise
+        finally:
+            with anyio.move_on_after(_NOTE_SECONDS, shield=True), _journal_errors():
+                await self.journal.end(ended)
+
+    async def _guarded(self, pending: Pending, tool: Tool, context: Context[Any]) -> Any:
+        if tool.guard is None:
+            return await self._timed(pending, tool, context)
+        key = ""
+        if tool.policy.cache is not None:
+            key = json.dumps(tool.arguments.read(pending.call.arguments), sort_keys=True)
+        return await tool.guard.call(lambda: self._timed(pending, tool, context), key)
+
+    async def _timed(self, pending: Pending, tool: Tool, context: Context[Any]) -> Any:
+        left = None if self.ends is None else max(0.0, self.ends - anyio.current_time())
+        limits = (tool.policy.timeout or self.budget.limits.tool_seconds, left)
+        if left == 0:
+            raise ToolTimeout(f"{tool.name} was not run: the time for the tool calls of this answer is over")
+        seconds = min((limit for limit in limits if limit is not None), default=None)
+        pending.begun = True
+        if seconds is None:
+            return await tool.invoke(pending.call.arguments, context)
+        with anyio.move_on_after(seconds):
+            return await tool.invoke(pending.call.arguments, context)
+        killed = is_async(tool.function) or tool.policy.isolation
+        ended = "was stopped" if killed else "was given up; it may still take effect"
+        raise ToolTimeout(f"{tool.name} took longer than {seconds:g} seconds and {ended}")
+
+    async def _progress(self, call: ToolCall, value: object) -> None:
+        if self.emit is not to_no_one:
+            await self.emit(ToolProgress(call=call, value=value))
+
+    async def _call(self, caller: Pending, name: str, arguments: Mapping[str, Any]) -> Any:
+        """A call that a tool makes: as if the model had, but what it gives is the value itself."""
+        within = (*caller.within, caller.call.name)
+        if name in within:
+            raise ToolDenied(f"not run: {name} would call itself")
+        caller.calls += 1
+        number = f".{caller.calls}"
+        call = ToolCall(
+            id=caller.call.id + number, name=name, arguments=json.dumps(arguments), key=self._key(caller.call) + number
+        )
+        pending = Pending(call=call, denial=self.denial(), within=within)
+        await self.emit(ToolStarted(call=call))
+        began = anyio.current_time()
+        result = pending.result = await self.run(pending)
+        await self.emit(ToolFinished(call=call, result=result, seconds=anyio.current_time() - began))
+        if result.is_error:
+            raise ToolFailed(result.content)
+        value = pending.value
+        return value.content if isinstance(value, ToolResult) else value
+
+    def denial(self) -> str | None:
+        """Takes one call of the run's limit; why that cannot be, if it cannot."""
+        if self.budget.take_tool_call():
+            return None
+        limit = self.budget.limits.tool_calls
+        return f"not run: this run may call at most {limit} tools; answer with what you have"
+
+
+@contextmanager
+def _journal_errors() -> Generator[None]:
+    """What a journal raises ends the run: nothing may be done that is not written down."""
+    try:
+        yield
+    except Exception as error:
+        raise JournalFailed(f"the journal failed with {type(error).__name__}: {said(error)}") from error
+
+
+def _refuse_another(earlier: Effect, effect: Effect) -> None:
+    if (earlier.tool, earlier.arguments) != (effect.tool, effect.arguments):
+        raise ToolDenied(f"not run: another call of {earlier.tool} had the same key")
+
+
+def _is_for_the_model(error: BaseException) -> bool:
+    """Whether this went wrong in the tool; if not, it must end the run."""
+    if isinstance(error, JournalFailed):
+        return False
+    return isinstance(error, Exception | anyio.get_cancelled_exc_class()) and not is_cancelled(error)
+
+
+def _words(error: BaseException) -> str:
+    """An error in words a model can act on."""
+    text = said(error)
+    if isinstance(error, ToolError):
+        return text or "the tool failed"
+    return f"{type(error).__name__}: {shorten(text, _ERROR_CHARS)}" if text else type(error).__name__

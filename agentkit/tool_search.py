@@ -1,0 +1,107 @@
+"""Thousands of tools: the model sees one that searches them, and the specs of those that it has found."""
+
+import json
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from .errors import ConfigError, ToolFailed
+from .messages import Message, ToolResult
+from .tool import Tool
+
+SEARCH = "search_tools"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ToolSearch:
+    """Tools that a model finds by searching: `Agent(tools=[now, ToolSearch(tools=thousands)])`.
+
+    What a search has found is offered from then on, for as long as its result is in the conversation.
+    """
+
+    tools: Iterable[Tool | Callable[..., Any]]
+    results: int = 5
+    """Tools that one search finds at most."""
+    found: Sequence[Tool] = field(init=False, repr=False)
+    """The tools themselves."""
+
+    def __post_init__(self) -> None:
+        given: object = self.results
+        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+            raise ConfigError(f"ToolSearch(results={self.results!r}): must be a whole number above 0")
+        object.__setattr__(self, "found", tuple(Tool.of(tool) for tool in self.tools))
+
+    @property
+    def tool(self) -> Tool:
+        """The one that searches."""
+        return Tool.of(self.search_tools)
+
+    def search_tools(self, query: str) -> list[dict[str, str]]:
+        """Search for further tools. Those found can be called from then on.
+
+        Args:
+            query: Words for what the tool should do, such as "convert currency".
+        """
+        names = self._index.best(query, self.results)
+        if not names:
+            raise ToolFailed(f"nothing found among {len(self.found)} tools; try other or fewer words")
+        by_name = {tool.name: tool for tool in self.found}
+        return [{"name": name, "description": by_name[name].description.partition("\n")[0]} for name in names]
+
+    @cached_property
+    def _index(self) -> "_Index":
+        return _Index(self.found)
+
+
+def found_in(messages: Iterable[Message]) -> list[str]:
+    """The names of the tools that the searches of a conversation have found, in order."""
+    names: dict[str, None] = {}
+    for message in messages:
+        if isinstance(message, ToolResult) and message.name == SEARCH and not message.is_error:
+            try:
+                names |= {each["name"]: None for each in json.loads(message.full or message.content)}
+            except (ValueError, TypeError, KeyError):
+                continue  # a history that somebody has edited
+    return list(names)
+
+
+class _Index:
+    """Full text over names and descriptions, in memory; words are found in all their forms ("converts", "convert")."""
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        self._lock = threading.Lock()
+        self._rows = sqlite3.connect(":memory:", check_same_thread=False)
+        self._rows.execute(
+            "CREATE VIRTUAL TABLE tools USING fts5"
+            "(name UNINDEXED, words, description, parameters, tokenize='porter unicode61')"
+        )
+        self._rows.executemany(
+            "INSERT INTO tools VALUES (?, ?, ?, ?)",
+            [(t.name, _words(t.name), t.description, _parameters(t)) for t in tools],
+        )
+
+    def best(self, query: str, count: int) -> list[str]:
+        """The names of the tools that fit best; a word in the name counts more than one in the description."""
+        words = " OR ".join(f'"{word}"' for word in _words(query).split()[:50])
+        if not words:
+            return []
+        with self._lock:
+            rows = self._rows.execute(
+                "SELECT name FROM tools WHERE tools MATCH ? ORDER BY bm25(tools, 0, 4, 2, 1), rowid LIMIT ?",
+                (words, count),
+            )
+            return [name for (name,) in rows]
+
+
+def _words(text: str) -> str:
+    """`getStockPrice` and `get_stock_price` as `get Stock Price`."""
+    return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^\W_A-Z]+|\d+", text))
+
+
+def _parameters(tool: Tool) -> str:
+    properties = tool.parameters.get("properties", {})
+    return " ".join(f"{_words(name)} {schema.get('description', '')}" for name, schema in properties.items())
