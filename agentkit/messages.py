@@ -185,6 +185,19 @@ class ToolResult(_Sent):
     """Whether nobody but the model may read it."""
     role: Literal["tool"] = "tool"
 
+    @property
+    def as_text(self) -> str:
+        """The result for a model that gets text only: each picture and file is named, and that it cannot be seen."""
+        notes = [
+            "[a picture, which cannot be shown here]" if isinstance(part, ImagePart) else _named(part)
+            for part in self.parts
+        ]
+        return "\n".join(filter(None, [self.content, *notes])) if notes else self.content
+
+
+def _named(file: FilePart) -> str:
+    return f"[the file {file.id}, which cannot be read here]"
+
 
 Message = UserMessage | AssistantMessage | ToolResult
 

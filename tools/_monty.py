@@ -3,7 +3,8 @@
 It gives up what it can before the script begins (`confine`), has the `monty` interpreter run the script in yet another
 process, which inherits all that, and speaks JSON with whoever started it, a line for each message:
 
-    in   {"code", "names", "refused", "paths", "binary", "seconds", "memory", "shown"}, then {"id", "value"} or {"id", "error"}
+    in   {"code", "names", "refused", "paths", "binary", "seconds", "memory", "shown"},
+         then {"id", "value"} or {"id", "error"} for each call
     out  {"walls"}, {"print"}, {"call", "name", "args", "kwargs"}, then one of {"value"}, {"error"}, {"broken"}
 
 Whoever changes the numbers below: they are Linux's own, of landlock(7), seccomp(2), unshare(2) and capset(2).
@@ -11,7 +12,7 @@ Whoever changes the numbers below: they are Linux's own, of landlock(7), seccomp
 
 import ast
 import ctypes
-import datetime
+import datetime as dt
 import json
 import os
 import platform
@@ -29,43 +30,19 @@ _SPARE = 1_000_000_000  # address space that the interpreters take besides the s
 _MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE3 = 435
-_REFUSED_CALLS = {
-    # Their numbers on x86_64 and aarch64: sockets, processes, sessions, namespaces, mounts, what changes files without
-    # opening them, and what has been a way out of other sandboxes.
-    **{"socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "fork": (57, -1), "vfork": (58, -1)},
-    **{
-        "ptrace": (101, 117),
-        "process_vm_readv": (310, 270),
-        "process_vm_writev": (311, 271),
-        "pidfd_getfd": (438, 438),
-    },
-    **{"setsid": (112, 157), "setpgid": (109, 154), "unshare": (272, 97), "setns": (308, 268), "chroot": (161, 51)},
-    **{
-        "mount": (165, 40),
-        "umount2": (166, 39),
-        "pivot_root": (155, 41),
-        "open_tree": (428, 428),
-        "fsopen": (430, 430),
-    },
-    **{"move_mount": (429, 429), "fsmount": (432, 432), "mount_setattr": (442, 442), "open_by_handle_at": (304, 265)},
-    **{"chmod": (90, -1), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, -1)},
-    **{"fchown": (93, 55), "lchown": (94, -1), "fchownat": (260, 54), "utime": (132, -1), "utimes": (235, -1)},
-    **{
-        "futimesat": (261, -1),
-        "utimensat": (280, 88),
-        "setxattr": (188, 5),
-        "lsetxattr": (189, 6),
-        "fsetxattr": (190, 7),
-    },
-    **{
-        "io_uring_setup": (425, 425),
-        "io_uring_enter": (426, 426),
-        "userfaultfd": (323, 282),
-        "memfd_create": (319, 279),
-    },
-    **{"add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219), "bpf": (321, 280)},
-    **{"perf_event_open": (298, 241), "kexec_load": (246, 104), "init_module": (175, 105), "finit_module": (313, 273)},
-}
+_REFUSED_CALLS = (
+    # Their numbers on x86_64 and aarch64: sockets, processes, sessions, namespaces and mounts, what changes a file
+    # without opening it, and what has been a way out of other sandboxes.
+    "socket 41 198, connect 42 203, bind 49 200, fork 57 -1, vfork 58 -1, ptrace 101 117, process_vm_readv 310 270, "
+    "process_vm_writev 311 271, pidfd_getfd 438 438, setsid 112 157, setpgid 109 154, unshare 272 97, setns 308 268, "
+    "chroot 161 51, mount 165 40, umount2 166 39, pivot_root 155 41, open_tree 428 428, fsopen 430 430, "
+    "move_mount 429 429, fsmount 432 432, mount_setattr 442 442, open_by_handle_at 304 265, chmod 90 -1, fchmod 91 52, "
+    "fchmodat 268 53, fchmodat2 452 452, chown 92 -1, fchown 93 55, lchown 94 -1, fchownat 260 54, utime 132 -1, "
+    "utimes 235 -1, futimesat 261 -1, utimensat 280 88, setxattr 188 5, lsetxattr 189 6, fsetxattr 190 7, "
+    "io_uring_setup 425 425, io_uring_enter 426 426, userfaultfd 323 282, memfd_create 319 279, add_key 248 217, "
+    "request_key 249 218, keyctl 250 219, bpf 321 280, perf_event_open 298 241, kexec_load 246 104, "
+    "init_module 175 105, finit_module 313 273"
+)
 
 
 def confine(binary: str, seconds: float, memory: int) -> list[str]:
@@ -141,7 +118,7 @@ def _landlock(libc: Any, binary: str) -> bool:
             handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
             libc.syscall(445, rule_set, 1, struct.pack("=Qi", allowed, handle), 0)
             os.close(handle)
-    stands = libc.syscall(446, rule_set, 0) == 0
+    stands = bool(libc.syscall(446, rule_set, 0) == 0)
     os.close(rule_set)
     return stands
 
@@ -171,8 +148,8 @@ def _seccomp(libc: Any) -> bool:
     steps = [(load, 0, 0, 4), (equal, 1, 0, _MACHINES[machine]), (give, 0, 0, kill), (load, 0, 0, 0)]
     if machine == "x86_64":
         steps += [(at_least, 0, 1, 0x40000000), (give, 0, 0, kill)]  # the same calls under other numbers
-    for numbers in _REFUSED_CALLS.values():
-        steps += [(equal, 0, 1, _number(*numbers)), (give, 0, 0, not_permitted)]
+    for _, *numbers in map(str.split, _REFUSED_CALLS.split(", ")):
+        steps += [(equal, 0, 1, _number(*map(int, numbers)) & 0xFFFFFFFF), (give, 0, 0, not_permitted)]
     steps += [(equal, 0, 1, _CLONE3), (give, 0, 0, no_such_call)]  # its flags cannot be read; clone() does the same
     steps += [(equal, 0, 4, _CLONE[machine]), (load, 0, 0, 16)]  # for namespaces it is refused, and for plain forks
     steps += [(any_bit, 1, 0, 0x7E020000), (any_bit, 1, 0, 0x14000), (give, 0, 0, not_permitted)]
@@ -282,7 +259,7 @@ def _arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, An
 
 
 def _moment(value: object) -> str:
-    if isinstance(value, datetime.date | datetime.time):
+    if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     raise TypeError(f"there is a {getattr(value, 'name', type(value).__name__)}")
 
@@ -298,7 +275,7 @@ def _as_text(value: object) -> str:
 
 
 def _plain(value: Any) -> object:
-    if isinstance(value, datetime.date | datetime.time):
+    if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, set | frozenset):
         return list(value)
@@ -341,11 +318,11 @@ def main() -> None:
 
     seconds, memory = request["seconds"], request["memory"]
     _send({"walls": confine(request["binary"], seconds, memory)})
-    limits = {"max_feed_duration_secs": seconds, "max_memory": memory, "max_suspensions": 100_000}
+    limits: Any = {"max_feed_duration_secs": seconds, "max_memory": memory, "max_suspensions": 100_000}
     try:
-        with pydantic_monty.Monty(binary_path=request["binary"], min_processes=1, max_processes=1) as pool:
-            with pool.checkout(limits=limits) as session:  # type: ignore[arg-type]
-                _send(Script(request, _send).run(session))
+        pool = pydantic_monty.Monty(binary_path=request["binary"], min_processes=1, max_processes=1)
+        with pool, pool.checkout(limits=limits) as session:
+            _send(Script(request, _send).run(session))
     except (pydantic_monty.MontyRuntimeError, pydantic_monty.MontySyntaxError) as error:
         _send(_failed(error))
     except (pydantic_monty.MontyError, RecursionError, MemoryError, OSError) as error:

@@ -11,6 +11,7 @@ What a script calls, agentkit calls: every limit, policy, approval and span of t
 
 import importlib.util
 import json
+import math
 import os
 import shutil
 import signal
@@ -148,12 +149,14 @@ class _Script:
     """
 
     def __init__(self, process: Process, ctx: Context[Any], names: Mapping[str, str], limits: Python) -> None:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin
+        assert process.stdout
         self._stdin, self._stdout = process.stdin, BufferedByteReceiveStream(process.stdout)
         self._turn = anyio.Lock()
         self._ctx, self._names, self._limits = ctx, names, limits
         self._printed = ""
         self._made = self._waiting = 0
+        self._silence = anyio.CancelScope()
         self._fatal: BaseException | None = None
 
     async def run(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -201,22 +204,25 @@ class _Script:
         return printed.rstrip() or value or "[it printed nothing, and its last line has no value; print what you need]"
 
     async def _received(self) -> Mapping[str, Any]:
-        silence = _STARTING + self._limits.seconds
+        message: object = {"broken": "it neither ended nor called a tool for too long"}
         try:
-            with anyio.fail_after(None if self._waiting else silence):
+            with anyio.CancelScope(deadline=self._deadline()) as self._silence:
                 message = json.loads(await self._stdout.receive_until(b"\n", _MAX_LINE))
-        except TimeoutError:
-            return {"broken": f"it was silent for {silence:g} seconds"}
         except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError):
             return {"broken": "its process has died; it computed for too long or took too much memory"}
         except (anyio.DelimiterNotFound, ValueError, RecursionError):
             return {"broken": "its process sent what cannot be read"}
         return message if isinstance(message, dict) and message else {"broken": "its process sent what means nothing"}
 
+    def _deadline(self) -> float:
+        """When a process that waits for no tool has to have said something."""
+        return math.inf if self._waiting else anyio.current_time() + _STARTING + self._limits.seconds
+
     async def _called(self, message: Mapping[str, Any], scope: anyio.CancelScope) -> None:
         try:
             reply = await self._reply(message)
             self._waiting -= 1
+            self._silence.deadline = self._deadline()
             await self._send({"id": message["call"], **reply})
         except anyio.get_cancelled_exc_class():
             raise
@@ -251,12 +257,7 @@ class _Script:
 @asynccontextmanager
 async def _started(request: dict[str, Any]) -> AsyncGenerator[Process]:
     """A process that waits for a script; it and all that it has started end with the block."""
-    found = importlib.util.find_spec("pydantic_monty")
-    binary = os.environ.get("MONTY_BIN") or shutil.which("monty", path=sysconfig.get_path("scripts"))
-    binary = binary or shutil.which("monty")
-    if found is None or found.origin is None or binary is None:
-        raise ToolFailed("scripts cannot be run here; tell the user to `pip install pydantic-monty`")
-    request["paths"], request["binary"] = [str(Path(found.origin).parents[1])], os.path.abspath(binary)
+    request["paths"], request["binary"] = _interpreter()
     command = [sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_name("_monty.py"))]
     start = partial(anyio.open_process, command, stderr=subprocess.DEVNULL, start_new_session=os.name == "posix")
     with anyio.CancelScope(shield=True):
@@ -273,6 +274,16 @@ async def _started(request: dict[str, Any]) -> AsyncGenerator[Process]:
                 process.kill()
         with anyio.move_on_after(_END_SECONDS, shield=True):
             await process.aclose()
+
+
+def _interpreter() -> tuple[list[str], str]:
+    """Where the child finds the library, and the library its program; neither is loaded here."""
+    found = importlib.util.find_spec("pydantic_monty")
+    binary = os.environ.get("MONTY_BIN") or shutil.which("monty", path=sysconfig.get_path("scripts"))
+    binary = binary or shutil.which("monty")
+    if found is None or found.origin is None or binary is None:
+        raise ToolFailed("scripts cannot be run here; tell the user to `pip install pydantic-monty`")
+    return [str(Path(found.origin).parents[1])], str(Path(binary).resolve())
 
 
 def _named(args: list[Any], kwargs: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -300,7 +311,7 @@ def _plain(value: Any) -> object:
         return value.model_dump(mode="json")
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    if type(value).__str__ is object.__str__:  # <object at 0x...>, which helps nobody
+    if str(value) == object.__repr__(value):  # <object at 0x...>, which helps nobody
         raise TypeError("not plain data")
     return str(value)
 

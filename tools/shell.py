@@ -124,7 +124,8 @@ class Shell:
             return "the tool's own folder cannot be opened; tell the user"
         if isinstance(error, FileNotFoundError):
             return f"there is no program {program!r} here"
-        return f"the command cannot be run: {error.strerror if isinstance(error, OSError) else error}"
+        why = error.strerror if isinstance(error, OSError) else "it holds characters that no program can be given"
+        return f"the command cannot be run: {why}"
 
     def _told(self, status: int | None, printed: "_Printed", left: bool) -> str:
         text = printed.text()

@@ -3,7 +3,7 @@
     @given(st.data())
     def test_...(data):
         case = data.draw(signatures())
-        sent = data.draw(case.sent)                                  # a dict that fits, some optional arguments left out
+        sent = data.draw(case.sent)  # a dict that fits, some optional arguments left out
         args, kwargs = describe(case.function).bind(json.dumps(sent), None)
         assert same(case.received(args, kwargs), case.expected(sent))
 
@@ -15,22 +15,21 @@ never a matter of taste.
 
 import dataclasses
 import enum
+import functools
 import inspect
 import itertools
-import re
 import uuid
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired
 
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, create_model
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 Values = st.SearchStrategy[Any]
 """JSON values."""
@@ -46,7 +45,7 @@ class Kind:
     arrives: Callable[[Any], Any]
     """A JSON value that fits -> what the function receives."""
     unfit: Values
-    """JSON values that do not fit, however lenient one is."""
+    """JSON values that do not fit, however lenient one is; `nothing()` where none is sure."""
     types: frozenset[str]
     """Which of JSON's types those that fit have: `integer`, `number`, `string` ..."""
     is_hashable: bool = False
@@ -128,7 +127,7 @@ _NOTHING: Values = st.nothing()
 _number = itertools.count()
 
 
-def signatures(inner: "st.SearchStrategy[Kind] | None" = None) -> "st.SearchStrategy[Case]":
+def signatures(inner: st.SearchStrategy[Kind] | None = None) -> st.SearchStrategy[Case]:
     """Functions of none to five parameters: of kinds of your own, or of all."""
     return _cases(kinds() if inner is None else inner)
 
@@ -183,9 +182,13 @@ def _or_none(kind: Kind, annotation: Any) -> Kind:
     )
 
 
-def kinds() -> st.SearchStrategy[Kind]:
+@functools.cache
+def kinds(depth: int = 3) -> st.SearchStrategy[Kind]:
     """Types of parameters: scalars, and a few levels of containers, unions and records of them."""
-    return st.recursive(scalars(), _around, max_leaves=5)
+    if depth == 0:
+        return scalars()
+    around = st.sampled_from(_AROUND).flatmap(lambda make: make(kinds(depth - 1)))
+    return st.booleans().flatmap(lambda flat: scalars() if flat else around)
 
 
 def _as_it_is(value: Any) -> Any:
@@ -249,6 +252,7 @@ _PLAIN = [
 ]
 
 
+@functools.cache
 def scalars() -> st.SearchStrategy[Kind]:
     """Types of values with nothing inside: numbers, texts, dates, choices, with and without constraints."""
     return st.sampled_from(_PLAIN) | _choices() | _literals()
@@ -284,27 +288,6 @@ _CHOICE = st.integers(2, 99) | st.text("abcdé \n'\"", max_size=5)
 
 def _type(value: object) -> str:
     return "integer" if isinstance(value, int) else "string"
-
-
-def _around(inner: st.SearchStrategy[Kind]) -> st.SearchStrategy[Kind]:
-    """Kinds that hold other kinds."""
-    return st.one_of(
-        inner.map(_list),
-        inner.map(lambda kind: _list(kind, least=1, most=3)),
-        inner.filter(lambda kind: kind.is_hashable).map(_set),
-        inner.map(_endless_tuple),
-        st.lists(inner, min_size=1, max_size=3).map(_tuple),
-        inner.map(_dict),
-        inner.map(_numbered),
-        inner.filter(lambda kind: "null" not in kind.types).map(_optional),
-        st.lists(inner, min_size=2, max_size=3).map(_union),
-        _fields(inner).map(_model),
-        _fields(inner).map(_dataclass),
-        _fields(inner).map(_typed_dict),
-        _fields(inner).map(_named_tuple),
-        st.lists(_fields(inner), min_size=2, max_size=3).map(_tagged),
-        st.sampled_from([_TREE, _CHAIN]),
-    )
 
 
 def _holder(annotation: Any, sent: Values, type_: str, arrives: Callable[[Any], Any], unfit: Values = _NOTHING) -> Kind:
@@ -396,7 +379,7 @@ def _can_or(kind: Kind) -> bool:
 
 
 def _either(*annotations: Any) -> Any:
-    return reduce(or_, [Annotated[each, "either"] for each in annotations])
+    return functools.reduce(or_, [Annotated[each, "either"] for each in annotations])
 
 
 def _union(kinds: Sequence[Kind]) -> Kind:
@@ -499,7 +482,7 @@ def _typed_dict(fields: Fields) -> Kind:
 def _named_tuple(fields: Fields) -> Kind:
     kinds = {name: fields.kinds[name] for name in sorted(fields.kinds, key=fields.optional.__contains__)}
     made: Any = namedtuple(  # type: ignore[misc]
-        f"Row{next(_number)}",  # noqa: PYI024
+        f"Row{next(_number)}",
         kinds,
         defaults=[fields.default(name) for name in kinds if name in fields.optional],
     )
@@ -519,7 +502,7 @@ def _tagged(several: Sequence[Fields]) -> Kind:
         tag = _scalar(Literal[f"t{number}"], st.just(f"t{number}"), "string", arrives=_as_it_is, unfit=st.just("t9"))
         made.append(_model(Fields({"tag": tag, **fields.kinds}, fields.optional)))
     return _holder(
-        Annotated[reduce(or_, [kind.annotation for kind in made]), Field(discriminator="tag")],
+        Annotated[functools.reduce(or_, [kind.annotation for kind in made]), Field(discriminator="tag")],
         st.one_of([kind.sent for kind in made]),
         "object",
         lambda sent: made[int(sent["tag"][1:])].arrives(sent),
@@ -541,3 +524,22 @@ _CHAINS = st.recursive(
 )
 _TREE = _holder(Tree, _TREES, "object", Tree.model_validate, st.just({"name": "x", "below": [{}]}))
 _CHAIN = _holder(Chain, _CHAINS, "object", TypeAdapter(Chain).validate_python, st.just({"link": 1, "next": {}}))
+
+_AROUND: list[Callable[[st.SearchStrategy[Kind]], st.SearchStrategy[Kind]]] = [
+    lambda inner: inner.map(_list),
+    lambda inner: inner.map(lambda kind: _list(kind, least=1, most=3)),
+    lambda inner: scalars().map(_set),
+    lambda inner: inner.map(_endless_tuple),
+    lambda inner: st.lists(inner, min_size=1, max_size=3).map(_tuple),
+    lambda inner: inner.map(_dict),
+    lambda inner: inner.map(_numbered),
+    lambda inner: inner.filter(lambda kind: "null" not in kind.types).map(_optional),
+    lambda inner: st.lists(inner, min_size=2, max_size=3).map(_union),
+    lambda inner: _fields(inner).map(_model),
+    lambda inner: _fields(inner).map(_dataclass),
+    lambda inner: _fields(inner).map(_typed_dict),
+    lambda inner: _fields(inner).map(_named_tuple),
+    lambda inner: st.lists(_fields(inner), min_size=2, max_size=3).map(_tagged),
+    lambda inner: st.sampled_from([_TREE, _CHAIN]),
+]
+"""Ways to make a kind that holds others."""

@@ -106,7 +106,7 @@ def encode_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     for message in messages:
         if isinstance(message, ToolResult):
             call = calls.get(message.call_id) or ToolCall(id="", name=message.name, arguments="")
-            results.append(f"{call.name}({call.arguments}) gave: {message.content}")
+            results.append(f"{call.name}({call.arguments}) gave: {message.as_text}")
             continue
         told += _results(results)
         results = []

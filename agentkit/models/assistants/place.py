@@ -160,7 +160,7 @@ def next_move(messages: Sequence[Message], server: str, thread: str | None) -> R
         return Words(place=place, known=known, messages=tuple(rest))
     since_it_began = _since(known, server, place.run)
     carried = Words(place=place, known=known, messages=(*since_it_began, *rest))
-    results = {message.call_id: message.content for message in rest if isinstance(message, ToolResult)}
+    results = {message.call_id: message.as_text for message in rest if isinstance(message, ToolResult)}
     if len(results) < len(rest) or unanswered(messages):
         return carried
     answer = messages[at]

@@ -4,11 +4,23 @@ Source: https://platform.openai.com/docs/api-reference/chat/create
 """
 
 import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from agentkit.messages import AssistantMessage, FilePart, ImagePart, Message, Part, ToolCall, ToolResult, UserMessage
+from agentkit.messages import (
+    AssistantMessage,
+    FilePart,
+    ImagePart,
+    Message,
+    Part,
+    TextPart,
+    ToolCall,
+    ToolResult,
+    UserMessage,
+)
 from agentkit.models.base import ModelRequest
 from agentkit.models.functions import function_tools, response_format, tool_choice
 from agentkit.registry import ToolRegistry
@@ -23,7 +35,7 @@ def encode(request: ModelRequest, model: str, *, stream: bool) -> bytes:
         ConfigError: the server is to run tools itself.
     """
     request.without_hosted_tools(WIRE)
-    messages = [message.encoded(WIRE, encode_message) for message in request.messages]
+    messages = [message.encoded(WIRE, encode_message) for message in _with_pictures(request.messages)]
     if request.instructions:
         messages.insert(0, to_json({"role": "system", "content": request.instructions}))
     parts = [b'{"model":', to_json(model), b',"messages":[', b",".join(messages), b"]"]
@@ -50,7 +62,26 @@ def encode_message(message: Message) -> bytes:
         case AssistantMessage():
             return to_json(_assistant(message))
         case ToolResult():
-            return to_json({"role": "tool", "tool_call_id": message.call_id, "content": message.content})
+            content = message.content or "(see below)" * bool(message.parts)
+            return to_json({"role": "tool", "tool_call_id": message.call_id, "content": content})
+
+
+def _with_pictures(messages: Sequence[Message]) -> Sequence[Message]:
+    """A tool's message can hold text only, so pictures of results come in a user's message after all of these."""
+    if not any(isinstance(message, ToolResult) and message.parts for message in messages):
+        return messages
+    told: list[Message] = []
+    for kind, group in groupby(messages, type):
+        told += (same := list(group))
+        shown = [result for result in same if isinstance(result, ToolResult) and result.parts]
+        if kind is ToolResult and shown:
+            told.append(UserMessage(content=tuple(part for result in shown for part in _parts_of(result))))
+    return told
+
+
+def _parts_of(result: ToolResult) -> Iterator[Part]:
+    yield TextPart(text=f"From the result of {result.name} ({result.call_id}):")
+    yield from result.parts
 
 
 def _part(part: Part) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def readable(text: str) -> str:
 
 def _array(results: Sequence[ToolResult]) -> str:
     room = RESULTS_CHARS // len(results)
-    return json.dumps([_object(clean(result.content), room) for result in results])
+    return json.dumps([_object(clean(result.as_text), room) for result in results])
 
 
 def _object(content: str, room: int) -> dict[str, Any]:

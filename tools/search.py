@@ -1,0 +1,158 @@
+"""Search: finding the passages in a folder's text files that fit some words best.
+
+`load_tools("search")` searches the process's current directory, `Search("./docs").tools` any folder. Where `files`
+finds each place with the exact words, this finds other forms of the words too, and the best places first.
+
+The index is SQLite's FTS5, in a temporary file without a name: nothing is written into the folder, and nothing is left
+when the process ends, however it ends. Before each search it takes up which files are new, gone or changed (by size
+and times). Links, hidden files and folders, and what is not text are left out.
+
+Words are compared without their endings (as in English), capitals and accents. Scripts that put no space between words
+are indexed letter by letter and looked up in pairs.
+"""
+
+import re
+import sqlite3
+import threading
+import time
+import unicodedata
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from os import stat_result
+from pathlib import Path
+from typing import NamedTuple
+
+from agentkit import ToolFailed, tool
+
+from ._folder import MAX_FILE_SIZE, files, text_of, visible
+
+_MAX_INDEXED = 50_000_000
+_MAX_TERMS = 32
+_MAX_RANKED = 100
+_MAX_FOUND = 8
+_MAX_OF_ONE_FILE = 3
+_MAX_LINES = 5
+_MAX_LINE = 200
+_PASSAGE = 800
+_PIECE, _OVERLAP = 2_000, 100
+_UNSURE_SECONDS = 2  # two changes within the finest time that a file system tells cannot be told apart
+
+_TABLE = """
+CREATE VIRTUAL TABLE passages USING fts5(path, body, line UNINDEXED, tokenize="porter unicode61 remove_diacritics 2");
+INSERT INTO passages(passages, rank) VALUES ('rank', 'bm25(0.5, 1.0)');
+PRAGMA cache_size = -16000;
+"""
+_HIT, _GAP = "\x02", "\u200b"
+_DROPPED = {ord(_HIT): None, ord(_GAP): None, 0: None}
+_NO_SPACES = (  # Thai to Myanmar, Khmer, Han, Kana, Hangul
+    "\u0e00-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_LETTER, _RUN = re.compile(f"[{_NO_SPACES}]"), re.compile(f"([{_NO_SPACES}]+)")
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """A tool that searches the text files of one folder: `Agent(tools=Search("./docs").tools)`."""
+
+    folder: str | Path
+    """If it is relative, it starts from the current directory at the time of each call."""
+    _index: "_Index" = field(default_factory=lambda: _Index(), init=False, repr=False)
+
+    @property
+    def tools(self) -> list[Callable[..., str]]:
+        """The tool, for an agent."""
+        return [self.search_files]
+
+    @tool(effects="read")
+    def search_files(self, query: str) -> str:
+        """Search all files for the passages that fit some words best.
+
+        Args:
+            query: The words, in any order; "in quotes" must be there just so, and begin* stands for any ending.
+        """
+        expression = _expression(query)
+        passages, complete = self._index.find(self.folder, expression)
+        seen: Counter[str] = Counter()
+        found = []
+        for passage in passages:
+            seen[passage.path] += 1
+            if seen[passage.path] <= _MAX_OF_ONE_FILE:
+                found.append(_shown(passage))
+        notes = [] if len(found) <= _MAX_FOUND else [f"[the best {_MAX_FOUND}; for others, write more or rarer words]"]
+        notes += [] if complete else ["[the folder is too large, not all of it was searched]"]
+        return "\n\n".join([*(found[:_MAX_FOUND] or ["[nothing found]"]), *notes])
+
+
+search_files = Search(".").search_files
+
+
+class _Passage(NamedTuple):
+    path: str
+    line: int
+    """The number of its first line."""
+    body: str
+    """With a mark before each word that was found."""
+
+
+class _Known(NamedTuple):
+    """A file as it is in the index."""
+
+    state: tuple[int, ...] | None
+    """What changes when the file does; None if that is not sure."""
+    digest: int
+    size: int
+    rows: range
+
+
+class _Index:
+    """The passages of a folder's files, for one search at a time; others wait."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.known: dict[str, _Known] = {}
+        self.next_row = 1
+        self.database: sqlite3.Connection | None = None
+
+    def find(self, folder: str | Path, expression: str) -> tuple[list[_Passage], bool]:
+        """The best passages first, and whether all files were searched."""
+        found, complete = files(folder, ".", hidden=False)
+        with self.lock:
+            try:
+                database = self.database or self._opened()
+                complete = self._take_up(database, folder, found) and complete
+                rows = database.execute(
+                    "SELECT path, line, highlight(passages, 1, ?, '') FROM passages WHERE passages MATCH ?"
+                    " ORDER BY rank, rowid LIMIT ?",
+                    (_HIT, expression, _MAX_RANKED),
+                ).fetchall()
+            except sqlite3.Error as error:
+                raise ToolFailed(f"the search index does not work here ({error}); tell the user") from None
+        return [_Passage(*row) for row in rows], complete
+
+    def _opened(self) -> sqlite3.Connection:
+        database = sqlite3.connect("", check_same_thread=False)
+        weakref.finalize(self, database.close)
+        database.executescript(_TABLE)
+        self.database = database
+        return database
+
+    def _take_up(self, database: sqlite3.Connection, folder: str | Path, found: list[tuple[str, stat_result]]) -> bool:
+        """Bring the index to what the files are now; whether there was room for all."""
+        known, row, complete = dict(self.known), self.next_row, True
+        now = time.time()
+        with database:
+            for path in known.keys() - {path for path, _ in found}:
+                _forget(database, known.pop(path))
+            indexed = sum(file.size for file in known.values())
+            for path, info in found:
+                state = (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+                old = known.get(path)
+                if old and old.state == state:
+                    continue
+                indexed -= old.size if old else 0
+                ...
+        self.known, self.next_row = known, row
+        return complete
