@@ -5,18 +5,15 @@
 
 import difflib
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic_core import ErrorDetails, ValidationError, to_json
 
 from .errors import InvalidArguments
-
-DEPTH = 64
-"""How many lists and objects may be inside each other."""
+from .mend import Mender, takes_anything
+from .strict_json import cut, is_doubtful, is_too_large, object_text, read
 
 _PROBLEMS_SHOWN = 10
 _NAME_CHARS = 100
@@ -49,7 +46,14 @@ class Arguments:
     """
 
     repair: bool = False
-    """Whether a Markdown fence or words around the object are taken away."""
+    """Whether a Markdown fence or words around the object are taken away, and a string around a list or an object."""
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    """The JSON Schema of all of them."""
+    takes_anything: bool = field(init=False)
+    """Whether some value may be any JSON."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "takes_anything", bool(self.schema) and takes_anything(self.schema))
 
     def bind(self, arguments: str | bytes, context: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The positional and keyword arguments to call the function with.
@@ -57,7 +61,7 @@ class Arguments:
         Raises:
             InvalidArguments: the text is not one strict JSON object, or does not fit the schema.
         """
-        values = self._validated(_object_text(arguments))
+        values = self._validated(object_text(arguments, repair=self.repair))
         for name in self.context:
             values[name] = context
         positional = [values.pop(name) for name in self.positional]
@@ -66,33 +70,63 @@ class Arguments:
         return tuple(positional), values
 
     def read(self, arguments: str | bytes) -> dict[str, Any]:
-        """The JSON object as the model wrote it, not validated.
+        """The JSON object as the model meant it, not validated: what it left out by null is not there.
 
         Raises:
             InvalidArguments: the text is not one strict JSON object.
         """
-        value = strict(_object_text(arguments))
+        value, _ = self._meant(object_text(arguments, repair=self.repair))
         if not isinstance(value, dict):
             raise InvalidArguments(f"The arguments of {self.tool!r} are not one JSON object")
         return value
 
     def _validated(self, text: str) -> dict[str, Any]:
-        if self.careful:
-            text = json.dumps(strict(text))
+        doubtful = self.careful or "null" in text or (self.repair and _may_hold_json(text))
+        if doubtful:
+            value, changed = self._meant(text)
+            text = json.dumps(value) if changed or self.careful else text
         try:
             values = self.validate(text)
         except ValidationError as error:
             raise InvalidArguments(self._explained(error, text)) from None
-        if not self.careful and _is_doubtful(text, len(values)):
-            strict(text)
+        if not doubtful and (is_doubtful(text, len(values)) or (self.takes_anything and is_too_large(text))):
+            self._read(text)
         return values
+
+    def _meant(self, text: str) -> tuple[Any, bool]:
+        """The value of JSON text as the model meant it, and whether it wrote it otherwise."""
+        value = self._read(text)
+        mender = Mender(definitions=self.schema.get("$defs", {}), repair=self.repair)
+        mender.mend(value, [self.schema])
+        return value, mender.changed
+
+    def _read(self, text: str) -> Any:
+        try:
+            return read(text, exact=self.careful, names=not self.secrets)
+        except InvalidArguments as error:
+            raise InvalidArguments(self._misfit(text) or str(error)) from None
+
+    def _misfit(self, text: str) -> str:
+        """What is around the one object, and should not be."""
+        if "{" not in text or text[0] in '{["':
+            return ""
+        what = "are in a Markdown fence" if "```" in text else "have something before the JSON object"
+        return f"The arguments of {self.tool!r} {what}; send nothing but the object: {self._example()}"
+
+    def _example(self) -> str:
+        """What the object looks like, where a line has room for it."""
+        names = self.schema.get("required") or self.properties
+        shown = {name: _PLACEHOLDERS.get(self.properties[name].get("type"), "...") for name in names}
+        text = ", ".join(f"{json.dumps(name, ensure_ascii=False)}: {form}" for name, form in shown.items())
+        return f"{{{text}}}" if len(text) <= _FORM_CHARS else "{...}"
 
     def _explained(self, error: ValidationError, text: str) -> str:
         """A line for each place where something is wrong: the path, the problem, the value, the form expected."""
         problems = error.errors(include_url=False, include_context=False)
         if not problems[0]["loc"]:
-            return f"The arguments of {self.tool!r} are not one JSON object: {problems[0]['msg']}"
-        given = strict(text)
+            wrong = f"The arguments of {self.tool!r} are not one JSON object: {problems[0]['msg']}"
+            return self._misfit(text) or f"{wrong}; send {self._example()}"
+        given = self._read(text)
         found: dict[str, dict[str, None]] = {}
         for problem in problems[:_PROBLEMS_SHOWN]:
             path, words = self._problem(problem, given)
@@ -106,13 +140,13 @@ class Arguments:
         """Where the problem is, and what it is."""
         name = str(problem["loc"][0])
         if name not in self.properties:
-            return _cut(name, _NAME_CHARS), f"there is no such argument; {self._nearest(name)}"
+            return _shown(_step(name)) or "''", f"there is no such argument; {self._nearest(name)}"
         if name in self.secrets:
             return name, "does not fit"
         *outer, last = problem["loc"]
         if problem["type"] == "missing":
             return _shown(_path(outer, given) + _step(last)), "is missing"
-        words = _cut(" ".join(problem["msg"].split()), _MESSAGE_CHARS)
+        words = cut(" ".join(problem["msg"].split()), _MESSAGE_CHARS)
         return _shown(_path(problem["loc"], given)), words + _got(problem["input"])
 
     def _nearest(self, name: str) -> str:
@@ -130,81 +164,19 @@ class Arguments:
 _NOT_FORM = ("description", "default", "examples", "title")
 
 
-def strict(text: str) -> Any:
-    """JSON text -> its value, if every reader of JSON would read the same. A float too long for Python stays text.
-
-    Raises:
-        InvalidArguments: broken JSON, NaN or Infinity, a key twice in one object, or more levels than `DEPTH`.
-    """
-    try:
-        value = _DECODER.decode(text)
-    except RecursionError:
-        raise InvalidArguments(_TOO_DEEP) from None
-    except ValueError as error:
-        raise InvalidArguments(f"The arguments are not valid JSON: {error}") from None
-    level = [value]
-    for _ in range(DEPTH):
-        level = [each for each in _inside(level) if isinstance(each, dict | list)]
-        if not level:
-            return value
-    raise InvalidArguments(_TOO_DEEP)
+_PLACEHOLDERS = {
+    "string": '"..."',
+    "integer": "1",
+    "number": "1.5",
+    "boolean": "true",
+    "array": "[...]",
+    "object": "{...}",
+}
 
 
-_TOO_DEEP = f"The arguments are too deep: more than {DEPTH} lists and objects inside each other"
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the key {_cut(twice, _NAME_CHARS)!r} is there twice")
-    return values
-
-
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not a JSON number")
-
-
-def _exact(digits: str) -> float | str:
-    number = float(digits)
-    if len(digits) <= 15 and "e" not in digits.lower():
-        return number
-    try:
-        return number if Decimal(digits) == Decimal(repr(number)) else digits
-    except InvalidOperation:  # an exponent beyond all limits
-        return digits
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_exact)
-
-
-def _inside(values: Iterable[Any]) -> Iterator[Any]:
-    for value in values:
-        if isinstance(value, dict):
-            yield from value.values()
-        elif isinstance(value, list):
-            yield from value
-
-
-def _is_doubtful(text: str, keys: int) -> bool:
-    """Whether `strict` could refuse JSON text that pydantic has read as one object with so many known keys.
-
-    As many colons as keys: no key is there twice, and no other object is inside. This is cheap, and most calls are so.
-    """
-    return text.count(":") != keys or text.count("[") >= DEPTH or "NaN" in text or "Infinity" in text
-
-
-def _object_text(arguments: str | bytes) -> str:
-    """The text of the one object: nothing and `null` stand for {}, and an object inside a string is taken out, once."""
-    try:
-        text = (arguments if isinstance(arguments, str) else arguments.decode()).strip()
-    except UnicodeDecodeError:
-        raise InvalidArguments("The arguments are not valid JSON: they are not UTF-8 text") from None
-    if text in ("", "null"):
-        return "{}"
-    if text.startswith('"') and (inner := strict(text)).lstrip().startswith("{"):
-        return str(inner)
-    return text
+def _may_hold_json(text: str) -> bool:
+    """Whether a value may be a string around a list or an object."""
+    return '"{' in text or '"[' in text
 
 
 def _path(loc: Iterable[Any], given: Any) -> str:
@@ -222,14 +194,11 @@ def _step(step: str | int) -> str:
 
 
 def _shown(path: str) -> str:
-    return _cut(path.removeprefix("."), _NAME_CHARS)
+    text = cut(path.removeprefix("."), _NAME_CHARS)
+    return text if text.isprintable() else json.dumps(text)
 
 
 def _got(value: Any) -> str:
     """The value, unless it is long."""
     text = to_json(value, fallback=repr).decode()
     return f", got {text}" if len(text) <= _VALUE_CHARS else ""
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

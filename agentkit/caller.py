@@ -4,9 +4,7 @@ Peels, each of which adds one thing: `run` a span and errors as words for the mo
 `_journaled` a note before and after, `_guarded` what all calls of a tool share, `_timed` a deadline; then the tool.
 """
 
-import json
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -29,8 +27,10 @@ from .telemetry import Telemetry
 from .tool import Tool
 
 _ERROR_CHARS = 500
-_NOTE_SECONDS = 2.0
+_NOTE_SECONDS = 30.0
+_NOTE_SECONDS_WHEN_LEAVING = 2.0
 
+DONE = "done already: this call came to its end in an earlier run, and its result was not kept"
 INTERRUPTED = "interrupted: the run ended while this call was going on; it may or may not have taken effect"
 
 
@@ -41,10 +41,12 @@ class Pending:
     call: ToolCall
     denial: str | None = None
     """Why it may not run."""
-    within: tuple[str, ...] = ()
+    within: tuple[Tool, ...] = ()
     """The tools that are calling it, outermost first; none if the model does."""
     begun: bool = False
     """Whether its tool has been called."""
+    ended: bool = False
+    """Whether nobody waits for it any more."""
     result: ToolResult | None = None
     value: Any = None
     """What the tool gave."""
@@ -75,13 +77,15 @@ class Caller:
         description = self.tools[call.name].description if call.name in self.tools else ""
         with self.telemetry.tool(self.agent, call, description) as span:
             try:
-                pending.value = await self._permitted(pending)
+                pending.value = await self._in_time(pending)
                 return self._told(pending)
             except BaseException as error:
                 if not _is_for_the_model(error):
                     raise
                 span.failed(error)
                 return ToolResult(call_id=call.id, name=call.name, content=shorten(_words(error), limit), is_error=True)
+            finally:
+                pending.ended = True
 
     def asking(self, tool: Tool) -> Context[Any]:
         """What a tool's `enabled` may ask for."""
@@ -119,6 +123,17 @@ class Caller:
             full=content.full,
             secret=self.tools[call.name].secret_result,
         )
+
+    async def _in_time(self, pending: Pending) -> Any:
+        """All that a call waits for has to end when the calls of this answer do."""
+        if self.ends is None:
+            return await self._permitted(pending)
+        left = self.ends - anyio.current_time()
+        if left > 0:
+            with anyio.move_on_after(left):
+                return await self._permitted(pending)
+        ended = _ended(self.tools[pending.call.name]) if pending.begun else "was not run"
+        raise ToolTimeout(f"the time for the tool calls of this answer is over: {pending.call.name} {ended}")
 
     async def _permitted(self, pending: Pending) -> Any:
         call = pending.call
@@ -164,49 +179,53 @@ class Caller:
         if self.journal is None or tool.policy.effects == "read":
             return await self._guarded(pending, tool, context)
         effect = Effect.of(pending.call, context.idempotency_key)
-        with _journal_errors():
+        try:
             earlier = await self.journal.begin(effect)
-        if earlier is not None:
-            _refuse_another(earlier, effect)
-            if earlier.result is not None:
-                return earlier.result
-            if not tool.policy.may_repeat:
-                raise ToolFailed(INTERRUPTED)
-        ended = replace(effect, state="unknown")
+        except Exception as error:
+            raise JournalFailed(_journal_failed(error)) from error
+        if earlier is not None and (known := _known(earlier, effect, tool)) is not None:
+            return known
         try:
             pending.value = await self._guarded(pending, tool, context)
-            ended = replace(effect, state="completed", result=None if tool.secret_result else self._told(pending))
-            return pending.value
-        except Exception as error:
-            told = ToolResult(call_id=pending.call.id, name=tool.name, content=_words(error), is_error=True)
-            ended = replace(effect, state="unknown" if isinstance(error, ToolTimeout) else "completed", result=told)
+            told = self._told(pending)
+        except BaseException as error:
+            await self._note(_failed(effect, error), error)
             raise
-        finally:
-            with anyio.move_on_after(_NOTE_SECONDS, shield=True), _journal_errors():
-                await self.journal.end(ended)
+        await self._note(replace(effect, state="completed", result=None if told.secret else told))
+        return pending.value
+
+    async def _note(self, effect: Effect, error: BaseException | None = None) -> None:
+        """Write down how a call has ended, also where the run is being cancelled; if that fails, the run ends."""
+        assert self.journal is not None
+        leaving = error if error is not None and not isinstance(error, Exception) else None
+        problem = "the journal did not answer in time"
+        with anyio.move_on_after(_NOTE_SECONDS_WHEN_LEAVING if leaving else _NOTE_SECONDS, shield=True):
+            try:
+                await self.journal.end(effect)
+                problem = ""
+            except Exception as failure:
+                problem = _journal_failed(failure)
+        if problem and leaving is None:
+            raise JournalFailed(problem) from error
+        if problem and leaving is not None:
+            leaving.add_note(problem)
 
     async def _guarded(self, pending: Pending, tool: Tool, context: Context[Any]) -> Any:
         if tool.guard is None:
             return await self._timed(pending, tool, context)
         key = ""
         if tool.policy.cache is not None:
-            key = json.dumps(tool.arguments.read(pending.call.arguments), sort_keys=True)
+            key = _canonical(tool.arguments.read(pending.call.arguments))
         return await tool.guard.call(lambda: self._timed(pending, tool, context), key)
 
     async def _timed(self, pending: Pending, tool: Tool, context: Context[Any]) -> Any:
-        left = None if self.ends is None else max(0.0, self.ends - anyio.current_time())
-        limits = (tool.policy.timeout or self.budget.limits.tool_seconds, left)
-        if left == 0:
-            raise ToolTimeout(f"{tool.name} was not run: the time for the tool calls of this answer is over")
-        seconds = min((limit for limit in limits if limit is not None), default=None)
+        seconds = tool.policy.timeout or self.budget.limits.tool_seconds
         pending.begun = True
         if seconds is None:
             return await tool.invoke(pending.call.arguments, context)
         with anyio.move_on_after(seconds):
             return await tool.invoke(pending.call.arguments, context)
-        killed = is_async(tool.function) or tool.policy.isolation
-        ended = "was stopped" if killed else "was given up; it may still take effect"
-        raise ToolTimeout(f"{tool.name} took longer than {seconds:g} seconds and {ended}")
+        raise ToolTimeout(f"{tool.name} took longer than {seconds:g} seconds and {_ended(tool)}")
 
     async def _progress(self, call: ToolCall, value: object) -> None:
         if self.emit is not to_no_one:
@@ -214,15 +233,16 @@ class Caller:
 
     async def _call(self, caller: Pending, name: str, arguments: Mapping[str, Any]) -> Any:
         """A call that a tool makes: as if the model had, but what it gives is the value itself."""
-        within = (*caller.within, caller.call.name)
-        if name in within:
-            raise ToolDenied(f"not run: {name} would call itself")
         caller.calls += 1
         number = f".{caller.calls}"
         call = ToolCall(
-            id=caller.call.id + number, name=name, arguments=json.dumps(arguments), key=self._key(caller.call) + number
+            id=caller.call.id + number,
+            name=name,
+            arguments=_json(name, arguments),
+            key=self._key(caller.call) + number,
         )
-        pending = Pending(call=call, denial=self.denial(), within=within)
+        within = (*caller.within, self.tools[caller.call.name])
+        pending = Pending(call=call, denial=self._inner_denial(caller, name, within), within=within)
         await self.emit(ToolStarted(call=call))
         began = anyio.current_time()
         result = pending.result = await self.run(pending)
@@ -230,7 +250,15 @@ class Caller:
         if result.is_error:
             raise ToolFailed(result.content)
         value = pending.value
-        return value.content if isinstance(value, ToolResult) else value
+        return (value.full or value.content) if isinstance(value, ToolResult) else value
+
+    def _inner_denial(self, caller: Pending, name: str, within: Sequence[Tool]) -> str | None:
+        """Why a tool may not make this call."""
+        if caller.ended:
+            return f"not run: the call of {caller.call.name} has ended, and it can call nothing more"
+        if name in self.tools and any(outer.function == self.tools[name].function for outer in within):
+            return f"not run: {name} would call itself"
+        return self.denial()
 
     def denial(self) -> str | None:
         """Takes one call of the run's limit; why that cannot be, if it cannot."""
@@ -240,18 +268,49 @@ class Caller:
         return f"not run: this run may call at most {limit} tools; answer with what you have"
 
 
-@contextmanager
-def _journal_errors() -> Generator[None]:
-    """What a journal raises ends the run: nothing may be done that is not written down."""
+def _json(name: str, arguments: Mapping[str, Any]) -> str:
+    from pydantic_core import to_json  # on first use: it costs a good part of `import agentkit`
+
     try:
-        yield
-    except Exception as error:
-        raise JournalFailed(f"the journal failed with {type(error).__name__}: {said(error)}") from error
+        return to_json(arguments, inf_nan_mode="constants").decode()
+    except (ValueError, RecursionError) as error:
+        raise InvalidArguments(f"the arguments for {name!r} have no JSON form: {error}") from None
 
 
-def _refuse_another(earlier: Effect, effect: Effect) -> None:
+def _canonical(arguments: Mapping[str, Any]) -> str:
+    from json import dumps
+
+    return dumps(arguments, sort_keys=True)
+
+
+def _ended(tool: Tool) -> str:
+    killed = is_async(tool.function) or tool.policy.isolation
+    return "was stopped" if killed else "was given up; it may still take effect"
+
+
+def _known(earlier: Effect, effect: Effect, tool: Tool) -> ToolResult | None:
+    """What an earlier run knows of this very call; None if it should be made again."""
     if (earlier.tool, earlier.arguments) != (effect.tool, effect.arguments):
         raise ToolDenied(f"not run: another call of {earlier.tool} had the same key")
+    if earlier.state != "completed" and tool.policy.may_repeat:
+        return None
+    if earlier.result is not None:
+        return earlier.result
+    if earlier.state == "completed":
+        return ToolResult(call_id="", name=tool.name, content=DONE)
+    raise ToolFailed(INTERRUPTED)
+
+
+def _failed(effect: Effect, error: BaseException) -> Effect:
+    """How a call has ended that raised: by itself, or stopped from outside."""
+    if not isinstance(error, Exception):
+        return replace(effect, state="unknown")
+    told = ToolResult(call_id="", name=effect.tool, content=_words(error), is_error=True)
+    return replace(effect, state="unknown" if isinstance(error, ToolTimeout) else "completed", result=told)
+
+
+def _journal_failed(error: Exception) -> str:
+    return f"the journal failed with {type(error).__name__}: {said(error)}"
 
 
 def _is_for_the_model(error: BaseException) -> bool:

@@ -13,7 +13,13 @@ class Secret:
     """Marks what nobody but the tool and the model may read: `Annotated[str, Secret]`.
 
     As a parameter's annotation, its value appears in no error, log or trace; as that of the result, neither does that.
+    In a model or a dataclass, it marks the field.
     """
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """What pydantic publishes: it is written, and never shown."""
+        return {**handler(schema), "writeOnly": True}
 
 
 async def _to_nobody(value: object) -> None:
@@ -47,5 +53,6 @@ class Context(Generic[Deps]):
     call: Callable[[str, Mapping[str, Any]], Awaitable[Any]] = field(default=_no_other, repr=False)
     """`await ctx.call("units_left", {"sku": "A-1"})` calls another tool of the agent, under all that holds for it.
 
-    Gives what that tool gave. Raises ToolError, in words for the model.
+    Gives what that tool gave; the text of that, where a journal has it from an earlier run. Raises ToolError, in words
+    for the model.
     """

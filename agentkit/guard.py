@@ -1,11 +1,11 @@
 """What holds for all calls of a tool together, whoever makes them: cache, breaker, retries, rate and concurrency."""
 
-import random
+import math
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import anyio
 from anyio.lowlevel import current_token
 
-from .errors import ToolDenied, ToolError, ToolTimeout
+from .errors import InvalidArguments, JournalFailed, ToolDenied, ToolError, ToolTimeout
 from .policy import Policy, parse_rate
 
 Attempt: TypeAlias = Callable[[], Awaitable[Any]]
@@ -24,25 +24,43 @@ LONGEST_PAUSE = 30.0
 CACHE_ENTRIES = 256
 
 
+def _between(low: float, high: float) -> float:
+    from random import uniform  # on first use: it costs a part of `import agentkit`
+
+    return uniform(low, high)
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class _Line:
+    """Where those wait who call from one event loop; they can be woken in their own only."""
+
+    places: anyio.CapacityLimiter | None
+    first: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
+    """Held by who is next where there is a rate."""
+
+
 @dataclass(kw_only=True, slots=True, eq=False, weakref_slot=True)
 class Guard:
-    """The one gate of a tool. `call` is peeled: cache, retries, breaker, rate, concurrency; inside, one attempt."""
+    """The one gate of a tool. `call` is peeled: cache, retries, concurrency, rate, breaker; inside, one attempt."""
 
     name: str
     policy: Policy
     clock: Callable[[], float] = time.monotonic
-    jitter: Callable[[float, float], float] = random.uniform
+    jitter: Callable[[float, float], float] = _between
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held where event loops in several threads would read and write the same."""
     _kept: "OrderedDict[str, tuple[float, Any]]" = field(default_factory=OrderedDict)
     """Results by their arguments, each with the time it is good for."""
     _failures: int = 0
-    _closed_until: float = 0.0
-    """When the breaker lets a call through again."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    """Held where event loops in several threads would read and write the same."""
+    """How many calls in a row have failed."""
+    _open_until: float = 0.0
+    """When the breaker lets a call through again, where it is open."""
+    _trial: object = None
+    """The call that it has let through, while that goes on."""
     _starts: deque[float] = field(default_factory=deque)
-    """When the newest calls began or will begin, as many as the rate allows in its span."""
-    _limiters: "WeakKeyDictionary[Any, anyio.CapacityLimiter]" = field(default_factory=WeakKeyDictionary)
-    """One for each event loop: those who wait can be woken in their own only."""
+    """When the newest calls began, as many as the rate allows."""
+    _lines: "WeakKeyDictionary[Any, _Line]" = field(default_factory=WeakKeyDictionary)
+    """One for each event loop."""
 
     async def call(self, attempt: Attempt, key: str = "") -> Any:
         """What an attempt gives, at the time and as often as the policy allows. `key` names its arguments.
@@ -53,87 +71,118 @@ class Guard:
         """
         if self.policy.cache is None:
             return await self._tried(attempt)
-        good_until, value = self._kept.get(key, (0.0, None))
-        if self.clock() >= good_until:
-            value = await self._tried(attempt)
-            self._kept[key] = (self.clock() + self.policy.cache, value)
+        with self._lock:
+            good_until, kept = self._kept.get(key, (-math.inf, None))
+        if self.clock() < good_until:
+            return deepcopy(kept)
+        value = await self._tried(attempt)
+        self._keep(key, value, self.policy.cache)
+        return value
+
+    def _keep(self, key: str, value: Any, seconds: float) -> None:
+        try:
+            own = deepcopy(value)  # whoever has got it may change it
+        except Exception:
+            return
+        with self._lock:
+            self._kept[key] = (self.clock() + seconds, own)
             self._kept.move_to_end(key)
             while len(self._kept) > CACHE_ENTRIES:
                 self._kept.popitem(last=False)
-        return value
 
     async def _tried(self, attempt: Attempt) -> Any:
-        for number in range(self.policy.retries):
+        number = 0
+        while True:
             try:
-                return await self._unbroken(attempt)
+                return await self._in_turn(attempt)
             except Exception as error:
-                if not is_failure(error):
+                if number >= self.policy.retries or not is_failure(error) or self._refusal():
                     raise
-            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2**number)
+            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(number, 10))
             await anyio.sleep(self.jitter(longest / 2, longest))
-        return await self._unbroken(attempt)
+            number += 1
 
-    async def _unbroken(self, attempt: Attempt) -> Any:
-        limit = self.policy.breaker
-        if limit is None:
-            return await self._in_time(attempt)
-        now = self.clock()
-        if self._failures >= limit:
-            if now < self._closed_until:
-                raise ToolDenied(
-                    f"not called: {self.name} has failed {self._failures} times in a row; "
-                    f"it can be tried again in {self._closed_until - now:.0f} seconds"
-                )
-            self._closed_until = now + BREAK_SECONDS  # this call tries, the others still wait
-        try:
-            value = await self._in_time(attempt)
-        except Exception as error:
-            if is_failure(error):
-                self._failures += 1
-                self._closed_until = self.clock() + BREAK_SECONDS
-            else:
-                self._failures = 0  # whatever it depends on has answered
-            raise
-        except BaseException:  # cancelled: nothing is known, so the next one tries
-            self._closed_until = min(self._closed_until, self.clock())
-            raise
-        self._failures = 0
-        return value
+    async def _in_turn(self, attempt: Attempt) -> Any:
+        if refusal := self._refusal():  # asked again once it is this call's turn
+            raise ToolDenied(refusal)
+        if self.policy.rate is None and self.policy.concurrency is None:
+            return await self._unbroken(attempt)
+        line = self._line()
+        if line.places is None:
+            await self._turn(line)
+            return await self._unbroken(attempt)
+        async with line.places:
+            await self._turn(line)  # in its place, so that nobody who has had a turn waits on and begins later
+            return await self._unbroken(attempt)
 
-    async def _in_time(self, attempt: Attempt) -> Any:
-        if self.policy.rate is not None:
-            await self._turn(self.policy.rate)
-        async with self._place():
-            return await attempt()
+    def _line(self) -> _Line:
+        loop, places = current_token().native_token, self.policy.concurrency
+        line = self._lines.get(loop)
+        if line is None:
+            line = self._lines[loop] = _Line(places=None if places is None else anyio.CapacityLimiter(places))
+        return line
 
-    async def _turn(self, rate: str) -> None:
-        """Wait until there are fewer calls than allowed in the span of time that ends now; first come, first served."""
-        calls, seconds = parse_rate(rate)
+    async def _turn(self, line: _Line) -> None:
+        """Wait until fewer calls than allowed began in the span of time that ends now; first come, first served."""
+        if self.policy.rate is None:
+            return
+        calls, seconds = parse_rate(self.policy.rate)
+        async with line.first:
+            while (pause := self._pause(calls, seconds)) > 0:  # noqa: ASYNC110
+                await anyio.sleep(pause)
+
+    def _pause(self, calls: int, seconds: int) -> float:
+        """Seconds until a call may begin; if it may now, it does."""
         with self._lock:
             now = self.clock()
-            start = now if len(self._starts) < calls else max(now, self._starts[-calls] + seconds)
-            self._starts.append(start)
-            while len(self._starts) > calls and self._starts[0] <= now - seconds:
+            if len(self._starts) >= calls:
+                if (pause := self._starts[0] + seconds - now) > 0:
+                    return pause
                 self._starts.popleft()
-        try:
-            await anyio.sleep(max(0.0, start - self.clock()))
-        except BaseException:
-            self._starts.remove(start)
-            raise
+            self._starts.append(now)
+            return 0
 
-    def _place(self) -> AbstractAsyncContextManager[object]:
-        if self.policy.concurrency is None:
-            return nullcontext()
-        loop = current_token().native_token
-        limiter = self._limiters.get(loop)
-        if limiter is None:
-            limiter = self._limiters[loop] = anyio.CapacityLimiter(self.policy.concurrency)
-        return limiter
+    def _refusal(self) -> str | None:
+        """Why the breaker lets no call through now, if it lets none."""
+        if self.policy.breaker is None or self._failures < self.policy.breaker:
+            return None
+        left = self._open_until - self.clock()
+        if self._trial is None and left <= 0:
+            return None
+        when = f"it can be tried again in {math.ceil(left)} seconds" if left > 0 else "one call is trying it now"
+        return f"not called: {self.name} has failed {self._failures} times in a row; {when}"
+
+    async def _unbroken(self, attempt: Attempt) -> Any:
+        """One attempt; the breaker counts how it ends."""
+        if self.policy.breaker is None:
+            return await attempt()
+        own = object()
+        with self._lock:
+            if refusal := self._refusal():
+                raise ToolDenied(refusal)
+            if self._failures >= self.policy.breaker:
+                self._trial = own  # the others wait for what becomes of it
+        failed: bool | None = None  # nothing is known, as where it is cancelled
+        try:
+            value = await attempt()
+            failed = False
+            return value
+        except Exception as error:
+            if not isinstance(error, InvalidArguments | JournalFailed):
+                failed = is_failure(error)  # if not, whatever it depends on has answered
+            raise
+        finally:
+            with self._lock:
+                if self._trial is own:
+                    self._trial = None
+                if failed is not None:
+                    self._failures = self._failures + 1 if failed else 0
+                    self._open_until = self.clock() + BREAK_SECONDS
 
 
 def is_failure(error: Exception) -> bool:
     """Whether the tool has failed: not if its own words say no, or if the call was not fit to be made."""
-    return isinstance(error, ToolTimeout) or not isinstance(error, ToolError)
+    return isinstance(error, ToolTimeout) or not isinstance(error, ToolError | JournalFailed)
 
 
 def guard_of(name: str, policy: Policy) -> Guard | None:

@@ -3,17 +3,18 @@
 A call that is found here when a broken run is taken up again is not made a second time, unless its tool may repeat.
 """
 
-import sqlite3
 import threading
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import anyio.to_thread
 
 from .errors import ConfigError
 from .messages import ToolCall, ToolResult, dump_messages, load_messages
+
+if TYPE_CHECKING:
+    import sqlite3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +34,8 @@ class Effect:
     @classmethod
     def of(cls, call: ToolCall, key: str) -> "Effect":
         """The effect of a call that is about to be made."""
+        from hashlib import sha256  # on first use, as sqlite3 below: they cost a good part of `import agentkit`
+
         return cls(key=key, tool=call.name, arguments=sha256(call.arguments.encode("utf-8", "replace")).hexdigest())
 
 
@@ -116,8 +119,10 @@ class FileJournal:
                 "UPDATE effects SET state = ?, result = ? WHERE key = ?", (*_row(effect)[3:], effect.key)
             )
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> "sqlite3.Connection":
         if self._connection is None:
+            import sqlite3
+
             try:
                 self._connection = _connected(self.path)
             except sqlite3.Error as error:
@@ -128,7 +133,9 @@ class FileJournal:
 _COLUMNS = "key, tool, arguments, state, result"
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _connected(path: Path) -> "sqlite3.Connection":
+    import sqlite3
+
     connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Generic
 
 import anyio
 
-from .errors import AgentError, ConfigError, ModelError, OutputError, RunTimeout, SessionConflict, SessionError, said
+from .errors import (
+    AgentError,
+    ConfigError,
+    JournalFailed,
+    ModelError,
+    OutputError,
+    RunTimeout,
+    SessionConflict,
+    SessionError,
+    said,
+)
 from .events import Emit, ModelAnswered, Out, RunFinished, RunResult, to_no_one
 from .executor import Executor
 from .limits import Budget
@@ -144,6 +154,8 @@ class Run(Generic[Out]):
         self.budget.require_iteration()
         if self.budget.iterations == 0:
             await self.executor.offer(self.messages)  # a paused run: no model call has asked which tools there are
+        if self.executor.caller.journal is not None:
+            await self._store()  # so that these very calls, and their keys, are there if the process dies now
         self.messages += await self.executor.execute(calls, self.results_within)
         await self._store()
 
@@ -157,7 +169,7 @@ class Run(Generic[Out]):
 
     async def _store(self) -> None:
         """Write what the session does not have yet: a step is stored whole or not at all."""
-        if self.session is not None:
+        if self.session is not None and self.stored < len(self.messages):
             session, step, fresh = self.session, self.steps.reserve("session", int), self.messages[self.stored :]
             with _session_errors():
                 self.revision = await step(lambda: session.store.append(session.id, fresh, revision=self.revision))
@@ -177,7 +189,7 @@ class Run(Generic[Out]):
             await self._in_spite_of(error, self._release, "the server's run could not be cancelled")
         if isinstance(error, AgentError):
             error.run_id, error.history, error.usage = self.id, tuple(self.messages), self.budget.usage
-        if not isinstance(error, SessionError) and self.stored < len(self.messages):
+        if isinstance(error, JournalFailed) or not isinstance(error, SessionError):
             await self._in_spite_of(error, self._store, "the session could not be stored")
 
     def _must_release(self, error: BaseException) -> bool:

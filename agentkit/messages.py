@@ -4,7 +4,6 @@ Every record is frozen and round-trips through JSON exactly: `load_messages(dump
 """
 
 import re
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -60,6 +59,8 @@ class ImagePart:
         kind = next((kind for start, kind in _PICTURES if re.match(start, data, re.DOTALL)), None)
         if kind is None:
             raise ValueError("this is no picture in PNG, JPEG, GIF or WebP form")
+        from base64 import b64encode  # on first use: it costs a good part of `import agentkit`
+
         return cls(url=f"data:image/{kind};base64,{b64encode(data).decode()}")
 
 

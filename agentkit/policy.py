@@ -78,7 +78,14 @@ class Policy:
             _check(name, getattr(self, name), (int, float), "a number of seconds above 0")
         for name in ("concurrency", "breaker"):
             _check(name, getattr(self, name), int, "a whole number above 0")
-        _check("retries", self.retries or None, int, "a whole number, 0 or more")
+        tries: object = self.retries
+        if isinstance(tries, bool) or not isinstance(tries, int) or tries < 0:
+            raise ToolDefinitionError(f"retries={tries!r}: must be a whole number, 0 or more")
+        for name, kinds in _FLAGS.items():
+            if not any(getattr(self, name) is kind for kind in kinds):
+                raise ToolDefinitionError(
+                    f"{name}={getattr(self, name)!r}: must be one of {', '.join(map(str, kinds))}"
+                )
         if self.effects not in _EFFECTS:
             raise ToolDefinitionError(f"effects={self.effects!r}: write one of {', '.join(map(repr, _EFFECTS[1:]))}")
         if self.isolation not in (None, "process"):
@@ -134,6 +141,12 @@ async def answer(given: bool | Awaitable[bool]) -> bool:
 
 
 _EFFECTS = (None, "read", "write", "external", "destructive")
+_FLAGS: dict[str, tuple[object, ...]] = {
+    "idempotent": (True, False),
+    "sequential": (True, False),
+    "repair": (True, False),
+    "strict": (True, False, None),
+}
 _CALLABLE_OR: dict[str, tuple[object, ...]] = {"enabled": (None,), "approval": (True, False)}
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from .context import Context
-from .errors import ToolDefinitionError, UnknownTool
+from .errors import ConfigError, ToolDefinitionError, UnknownTool, said
 from .hosted import HostedTool
 from .messages import Message
 from .policy import Enabled, answer
@@ -109,8 +109,13 @@ class ToolRegistry:
         return self._part([t.name for t in (*always, *found) if await _is_enabled(t, context)])
 
     def export(self, dialect: str) -> list[dict[str, Any]]:
-        """The tools as a provider's API takes them: `"chat"`, `"responses"`, `"assistants"`, `"anthropic"`, `"mcp"` or
-        `"gemini"`.
+        """The tools as a provider's API takes them.
+
+        Args:
+            dialect: `"chat"`, `"responses"`, `"assistants"`, `"anthropic"`, `"mcp"` or `"gemini"`.
+
+        Raises:
+            ToolDefinitionError: there is no such dialect.
         """
         from pydantic_core import from_json, to_json  # on first use: it costs a good part of `import agentkit`
 
@@ -184,7 +189,12 @@ class ToolRegistry:
 
 
 async def _is_enabled(tool: Tool, context: Callable[[Tool], Context[Any]]) -> bool:
-    return tool.policy.enabled is None or await answer(tool.policy.enabled(context(tool)))
+    if tool.policy.enabled is None:
+        return True
+    try:
+        return await answer(tool.policy.enabled(context(tool)))
+    except Exception as error:
+        raise ConfigError(f"tool {tool.name!r}: enabled= failed with {type(error).__name__}: {said(error)}") from error
 
 
 def _origin(tool: Tool) -> str:

@@ -13,8 +13,8 @@ import json
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FunctionType, NoneType
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 from docstring_parser import parse
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticSerializationError, ValidationError
+from typing_extensions import Doc
 
 from .arguments import Arguments
 from .errors import ToolDefinitionError
@@ -43,6 +44,11 @@ class FunctionSchema:
     secret_result: bool = False
     """Whether nobody but the model may read what the function gives."""
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Parameters whose values nobody may read but the model and the function."""
+        return self.arguments.secrets
+
     def bind(self, arguments: str | bytes, context: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The positional and keyword arguments to call the function with.
 
@@ -63,17 +69,47 @@ def describe(
     Raises:
         ToolDefinitionError: "tool 'f', parameter 'p': <why it cannot be a tool>; <what to do>".
     """
+    with _refusing(function, name) as tool:
+        return _described(Signature.of(function), _checked_name(tool), description)
+
+
+def check(function: Callable[..., object], *, name: str | None = None) -> None:
+    """Refuse what `describe` will refuse, whatever the annotations mean that need what is not defined yet.
+
+    Raises:
+        ToolDefinitionError: as `describe` raises it.
+    """
+    with _refusing(function, name) as tool:
+        signature = Signature.of(function, early=True)
+        _checked_name(tool)
+        for parameter in signature.parameters:
+            try:
+                Validator.of([parameter] if not parameter.is_context else [], ())
+            except Unfit as unfit:
+                if not isinstance(unfit.__cause__, NameError):
+                    raise
+
+
+@contextmanager
+def _refusing(function: Callable[..., object], name: str | None) -> Iterator[str]:
+    """The tool's name, and around what is to be found out about it, who is at fault if it cannot be a tool.
+
+    The error's cause is a NameError if an annotation needs a name that is not defined.
+    """
     if not callable(function):
         raise ToolDefinitionError(f"{function!r} cannot be called; a tool is a function or another callable")
     tool = name_of(function) if name is None else name
     try:
-        signature = Signature.of(function)
-        if not _NAME.fullmatch(tool):
-            raise Unfit("a tool's name has 1 to 64 letters, digits, _ and -; choose one with name=...")
-        return _described(signature, tool, description)
+        yield tool
     except Unfit as unfit:
         where = f"tool {tool!r}" if unfit.parameter is None else f"tool {tool!r}, parameter {unfit.parameter!r}"
         raise ToolDefinitionError(f"{where}: {unfit}") from unfit.__cause__
+
+
+def _checked_name(tool: str) -> str:
+    if not _NAME.fullmatch(tool):
+        raise Unfit("a tool's name has 1 to 64 letters, digits, _ and -; choose one with name=...")
+    return tool
 
 
 def _described(signature: Signature, tool: str, description: str | None) -> FunctionSchema:
@@ -106,6 +142,7 @@ def _described(signature: Signature, tool: str, description: str | None) -> Func
             rest=next((p.name for p in visible if p.kind is p.VAR_POSITIONAL), None),
             careful=validator.has_decimals or any(p.name in filled or p.has_field_default for p in visible),
         ),
+        secret_result=signature.secret_result,
     )
 
 
@@ -129,9 +166,9 @@ def _documented(docstring: str) -> tuple[str, dict[str, str]]:
         # parse() unindents the text once more, by all lines but the first. An empty one keeps it from spoiling `Args:`.
         parsed = parse("\n" + docstring)
     except Exception:  # ParseError, and an IndexError for a line with only a colon
-        return docstring, {}
+        return docstring.strip(), {}
     if not (parsed.params or parsed.many_returns or parsed.raises):
-        return docstring, {}
+        return docstring.strip(), {}
     documented: dict[str, str] = {}
     for parameter in parsed.params:
         if parameter.args[0] != "attribute":
@@ -182,9 +219,10 @@ def _properties(
 
 
 def _description(parameter: Parameter, documented: Mapping[str, str]) -> str:
-    """`Field(description=...)`, or else the docstring, or else a string in `Annotated`."""
+    """`Field(description=...)`, or else the docstring, or else a string or `Doc` in `Annotated`."""
     fields = [each.description for each in reversed(parameter.fields)]
-    strings = [each for each in parameter.metadata if isinstance(each, str)]
+    strings = [each.documentation if isinstance(each, Doc) else each for each in parameter.metadata]
+    strings = [each for each in strings if isinstance(each, str)]
     return " ".join(next(filter(None, [*fields, documented.get(parameter.name), *strings]), "").split())
 
 

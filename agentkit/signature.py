@@ -5,8 +5,10 @@ object with `__call__`. `inspect.signature` is the truth about its parameters.
 """
 
 import builtins
+import contextlib
 import functools
 import inspect
+import re
 import sys
 import typing
 from collections import ChainMap
@@ -14,12 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FunctionType, GenericAlias, WrapperDescriptorType
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
+import typing_extensions
 from pydantic.fields import FieldInfo
-from typing_extensions import TypeAliasType
+from typing_extensions import NotRequired, ReadOnly, Required, TypeAliasType, Unpack, is_typeddict
 
-from .context import Context
+from .context import Context, Secret
 
 
 class Unfit(Exception):
@@ -28,6 +31,10 @@ class Unfit(Exception):
     def __init__(self, why: str, parameter: str | None = None) -> None:
         super().__init__(why)
         self.parameter = parameter
+
+
+OMITTED: Any = type("OMITTED", (), {})
+"""In the place of a default: the function can do without it, and has no value for it (a key of `**options`)."""
 
 
 class Parameter(inspect.Parameter):
@@ -49,12 +56,14 @@ class Parameter(inspect.Parameter):
     @property
     def has_default(self) -> bool:
         """Whether Python gives it a value when it is not passed."""
-        return self.default is not self.empty and not isinstance(self.default, FieldInfo)
+        return (
+            self.default is not self.empty and self.default is not OMITTED and not isinstance(self.default, FieldInfo)
+        )
 
     @property
     def is_required(self) -> bool:
         """Whether every call must give it."""
-        optional = self.has_default or self.kind is self.VAR_POSITIONAL
+        optional = self.has_default or self.default is OMITTED or self.kind is self.VAR_POSITIONAL
         return not (optional or self.has_field_default)
 
     @property
@@ -82,21 +91,35 @@ class Signature:
     """Those a call may give."""
     function: Any
     """The function that somebody wrote, inside whatever is around it."""
+    secret_result: bool
+    """Whether its result is annotated `Secret`."""
 
     @classmethod
-    def of(cls, function: Callable[..., object]) -> "Signature":
-        """Read a callable.
+    def of(cls, function: Callable[..., object], *, early: bool = False) -> "Signature":
+        """Read a callable. `early` leaves parameters out whose annotations need what is not defined yet.
 
         Raises:
-            Unfit: it cannot be a tool.
+            Unfit: it cannot be a tool; with a NameError as its cause if a name is missing.
         """
         layers = list(_layers(function))
         if inspect.isclass(layers[-1]):
             raise Unfit("it is a class; write a function that makes one")
-        written = next(filter(inspect.isfunction, layers), None)
-        if inspect.isgeneratorfunction(written) or inspect.isasyncgenfunction(written):
-            raise Unfit("it is a generator, and a call has one result; return a list")
-        return cls(docstring=_docstring(layers), parameters=_parameters(function, layers), function=layers[-1])
+        if any(getattr(layer, "__code__", None) in _MANAGERS for layer in layers):
+            raise Unfit("it gives a context manager, which nobody would enter; write a function that returns a value")
+        try:
+            signature = _signature(function)
+        except (ValueError, TypeError) as error:
+            raise Unfit(f"its parameters are unknown ({error}); wrap it in a function with annotations") from None
+        names = _Names(namespace=_namespace(layers), module=_module(layers[-1]))
+        return cls(
+            docstring=_docstring(layers),
+            parameters=list(_parameters(signature, layers, names, early)),
+            function=layers[-1],
+            secret_result=names.is_secret(signature.return_annotation),
+        )
+
+
+_MANAGERS = [contextlib.contextmanager(iter).__code__, contextlib.asynccontextmanager(aiter).__code__]  # type: ignore[arg-type, attr-defined]
 
 
 def name_of(function: Callable[..., object]) -> str:
@@ -142,19 +165,31 @@ def _docstring(layers: Sequence[Any]) -> str:
     return ""
 
 
-def _parameters(function: Callable[..., object], layers: Sequence[Any]) -> list[Parameter]:
+def _parameters(
+    signature: inspect.Signature, layers: Sequence[Any], names: "_Names", early: bool
+) -> Iterator[Parameter]:
     bound = {name for layer in layers if isinstance(layer, functools.partial) for name in layer.keywords}
-    try:
-        parameters = [each for each in _signature(function).parameters.values() if each.name not in bound]
-    except (ValueError, TypeError) as error:
-        raise Unfit(f"its parameters are unknown ({error}); wrap it in a function with annotations") from None
-    for place, each in enumerate(parameters):
+    given = [each for each in signature.parameters.values() if each.name not in bound]
+    for place, each in enumerate(given):
         _refuse_misfit(each, place, layers[-1])
-    names, module = _namespace(layers), _module(layers[-1])
-    return [
-        Parameter(each.name, each.kind, default=each.default, annotation=_resolved(each, names, module))
-        for each in parameters
-    ]
+    for each in given:
+        try:
+            parameter = Parameter(
+                each.name, each.kind, default=each.default, annotation=names.resolved(each.annotation)
+            )
+            yield from _unpacked(parameter) if each.kind is each.VAR_KEYWORD else [parameter]
+        except NameError as error:
+            if not early:
+                raise Unfit(
+                    f"its annotation {each.annotation!r} needs {error.name!r}, which the function's module does not "
+                    "have; import or define it there (TYPE_CHECKING is not enough)",
+                    each.name,
+                ) from error
+        except Unfit:
+            raise
+        except Exception as error:
+            why = f"its annotation {each.annotation!r} is not a type ({error}); mend it"
+            raise Unfit(why, each.name) from None
 
 
 def _signature(function: Callable[..., object]) -> inspect.Signature:
@@ -166,14 +201,38 @@ def _signature(function: Callable[..., object]) -> inspect.Signature:
 
 
 def _refuse_misfit(parameter: inspect.Parameter, place: int, function: Any) -> None:
-    if parameter.kind is parameter.VAR_KEYWORD:
-        raise Unfit("a model cannot know which names ** takes; write the parameters out", parameter.name)
     if parameter.annotation is not parameter.empty:
         return
+    if parameter.kind is parameter.VAR_KEYWORD:
+        raise _unknown_names(parameter)
     if place == 0 and parameter.name in ("self", "cls"):
         raise Unfit("this is a method without its object; pass a bound method", parameter.name)
     if not isinstance(function, FunctionType):
         raise Unfit("a builtin does not say what it takes; wrap it in a function with annotations", parameter.name)
+
+
+def _unknown_names(parameter: inspect.Parameter) -> Unfit:
+    return Unfit(
+        "a model cannot know which names ** takes; write the parameters out, or annotate it with Unpack of a TypedDict",
+        parameter.name,
+    )
+
+
+def _unpacked(options: Parameter) -> list[Parameter]:
+    """The keys of `**options: Unpack[Options]`, each a parameter of its own."""
+    args = get_args(options.annotation)
+    if get_origin(options.annotation) not in (typing.Unpack, Unpack) or not is_typeddict(args[0]):
+        raise _unknown_names(options)
+    keys = typing_extensions.get_type_hints(args[0], include_extras=True)
+    return [_key(name, annotation, name in args[0].__required_keys__) for name, annotation in keys.items()]
+
+
+def _key(name: str, annotation: Any, is_required: bool) -> Parameter:
+    while (word := get_origin(annotation)) in (Required, NotRequired, ReadOnly):
+        is_required = is_required if word is ReadOnly else word is Required
+        [annotation] = get_args(annotation)
+    default = Parameter.empty if is_required else OMITTED
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _module(function: Any) -> dict[str, Any]:
@@ -195,22 +254,37 @@ def _namespace(layers: Sequence[Any]) -> ChainMap[str, Any]:
     return ChainMap(variables, closure, _module(function), dict(vars(builtins)), *members)
 
 
-def _resolved(parameter: inspect.Parameter, names: ChainMap[str, Any], module: dict[str, Any]) -> Any:
-    """The annotation without text in it. Each by itself, so that only the one that cannot be resolved is at fault."""
-    annotation = parameter.annotation
-    if isinstance(annotation, type) and not isinstance(annotation, GenericAlias):
-        return annotation
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Names:
+    """What the names in a function's annotations mean."""
 
-    def holder() -> None: ...
+    namespace: ChainMap[str, Any]
+    module: dict[str, Any]
 
-    holder.__annotations__ = {"it": annotation}
-    try:
-        return typing.get_type_hints(holder, globalns=module, localns=names, include_extras=True)["it"]
-    except NameError as error:
-        raise Unfit(
-            f"its annotation {annotation!r} needs {error.name!r}, which the function's module does not have; "
-            "import or define it there (TYPE_CHECKING is not enough)",
-            parameter.name,
-        ) from None
-    except Exception as error:
-        raise Unfit(f"its annotation {annotation!r} is not a type ({error}); mend it", parameter.name) from None
+    def resolved(self, annotation: Any) -> Any:
+        """The annotation without text in it. Each by itself: only one that cannot be resolved is at fault."""
+        if isinstance(annotation, type) and not isinstance(annotation, GenericAlias):
+            return annotation
+
+        def holder() -> None: ...
+
+        holder.__annotations__ = {"it": annotation}
+        return typing.get_type_hints(holder, globalns=self.module, localns=self.namespace, include_extras=True)["it"]
+
+    def is_secret(self, result: Any) -> bool:
+        """Whether `Secret` is said anywhere in the annotation of a result. A text that means nothing is searched."""
+        if result is inspect.Signature.empty or isinstance(result, type):
+            return False
+        try:
+            return _holds_secret(self.resolved(result))
+        except Exception:
+            return re.search(r"\bSecret\b", str(result)) is not None
+
+
+def _holds_secret(annotation: Any) -> bool:
+    if isinstance(annotation, TypeAliasType):
+        annotation = annotation.__value__
+    marks = getattr(annotation, "__metadata__", ())
+    return any(mark is Secret or isinstance(mark, Secret) for mark in marks) or any(
+        _holds_secret(each) for each in get_args(annotation) if not isinstance(each, str)
+    )

@@ -30,6 +30,8 @@ class Declaration:
     policy: Policy = Policy()
     built: "Tool | None" = None
     """The tool that this very function is; a method has none before it is bound."""
+    unbuilt: Callable[..., Any] | None = None
+    """This very function, where its annotations name what is defined further below: built when first asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
@@ -63,7 +65,10 @@ class Tool:
         declared: Declaration = getattr(function, "__tool__", None) or Declaration()
         if declared.built is not None and declared.built.function is function:
             return declared.built
-        return _build(function, declared)
+        built = _build(function, declared)
+        if declared.unbuilt is function:
+            _declare(function, replace(declared, built=built, unbuilt=None))
+        return built
 
     async def invoke(self, arguments: str | bytes, context: Context[Any]) -> object:
         """Call the function with arguments in JSON; sync functions run in a worker thread, their contextvars kept.
@@ -120,10 +125,11 @@ def tool(
         if not callable(inner):
             raise ToolDefinitionError(f"@tool marks functions, and {inner!r} is none; did you mean @tool(name=...)?")
         if _is_unbound_method(inner):
-            _build(functools.partial(inner, None), declared)  # refused here, not when an object is made
+            _build_if_known(functools.partial(inner, None), declared)  # refused here, not when an object is made
             _declare(inner, declared)
         else:
-            _declare(inner, replace(declared, built=_build(inner, declared)))
+            built = _build_if_known(inner, declared)
+            _declare(inner, replace(declared, built=built, unbuilt=None if built else inner))
         return function
 
     return mark if function is None else mark(function)
@@ -141,11 +147,28 @@ def _declare(function: Any, declared: Declaration) -> None:
         ) from None
 
 
+def _build_if_known(function: Callable[..., Any], declared: Declaration) -> Tool | None:
+    """The tool, unless its annotations need names that are not defined yet; all else is checked now."""
+    try:
+        return _build(function, declared)
+    except ToolDefinitionError as error:
+        if not isinstance(error.__cause__, NameError):
+            raise
+        from .schema import check
+
+        check(function, name=declared.name)
+        return None
+
+
 def _build(function: Callable[..., Any], declared: Declaration) -> Tool:
     from .schema import describe  # on first use: pydantic costs more than the whole of `import agentkit`
 
     schema = describe(function, name=declared.name, description=declared.description)
     _check_policy(function, declared.policy, schema.name, has_context=bool(schema.arguments.context))
+    if declared.policy.strict:
+        from .dialects import require_strict
+
+        require_strict(schema.name, schema.parameters)
     return Tool(
         name=schema.name,
         description=schema.description,

@@ -1,8 +1,6 @@
 """Thousands of tools: the model sees one that searches them, and the specs of those that it has found."""
 
-import json
 import re
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +57,8 @@ class ToolSearch:
 
 def found_in(messages: Iterable[Message]) -> list[str]:
     """The names of the tools that the searches of a conversation have found, in order."""
+    import json  # on first use, as sqlite3 below: they cost a good part of `import agentkit`
+
     names: dict[str, None] = {}
     for message in messages:
         if isinstance(message, ToolResult) and message.name == SEARCH and not message.is_error:
@@ -73,6 +73,8 @@ class _Index:
     """Full text over names and descriptions, in memory; words are found in all their forms ("converts", "convert")."""
 
     def __init__(self, tools: Iterable[Tool]) -> None:
+        import sqlite3
+
         self._lock = threading.Lock()
         self._rows = sqlite3.connect(":memory:", check_same_thread=False)
         self._rows.execute(

@@ -4,15 +4,18 @@ What a type looks like in JSON is pydantic's word. This module says what pydanti
 cannot carry, so that it fails where the function is defined and not when a model calls it.
 """
 
+import builtins
 import functools
 import json
 import operator
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+import types
+import typing
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, EnumMeta
 from inspect import formatannotation
 from types import GenericAlias, NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NewType, TypeAlias, Union, get_args, get_origin
 
 from pydantic import Field, GetCoreSchemaHandler, Secret, TypeAdapter
 from pydantic.errors import PydanticErrorMixin, PydanticInvalidForJsonSchema
@@ -24,6 +27,7 @@ from pydantic.json_schema import (
     JsonSchemaWarningKind,
 )
 from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, to_jsonable_python
+from typing_extensions import TypeAliasType
 
 from .context import Context
 from .signature import Parameter, Unfit
@@ -60,22 +64,37 @@ class Validator:
 
     @classmethod
     def _compiled(cls, parameters: Sequence[Parameter], filled: Collection[str]) -> "Validator":
-        adapter = TypeAdapter(Annotated[dict[str, Any], _OneObject(parameters, filled)])
+        plain = {p.name: found for p in parameters if (found := _plain(p))}
+        adapter = TypeAdapter(Annotated[dict[str, Any], _OneObject(parameters, filled, plain)])
         if not adapter.pydantic_complete:
             adapter.rebuild()  # fails, and names what is not defined
         generator = _JsonSchema()
-        schema = generator.generate(adapter.core_schema)
+        schema = generator.generate(_without(plain, adapter.core_schema)) if len(plain) < len(parameters) else {}
         json.dumps(schema, allow_nan=False)  # what a `Field` adds may be infinite, or anything at all
+        known = {name: json_schema for name, (_, json_schema) in plain.items()} | schema.get("properties", {})
+        schema["properties"] = {p.name: known[p.name] for p in parameters}
         return cls(validate=adapter.validator.validate_json, schema=schema, has_decimals=generator.has_decimals)
 
 
+def _without(names: Collection[str], schema: Any) -> CoreSchema:
+    """The schema of one object, without some of its fields."""
+    if schema["type"] == "definitions":
+        return {**schema, "schema": _without(names, schema["schema"])}
+    return {**schema, "fields": {name: each for name, each in schema["fields"].items() if name not in names}}
+
+
 def _unfit(parameter: Parameter, fault: Exception) -> Unfit:
-    return Unfit(
-        f"{formatannotation(parameter.annotation)} cannot be an argument: {_reason(fault)}; "
-        "annotate it with a type that JSON can carry (str, list[...], Literal, an Enum, a dataclass, a model), "
-        "or bind it with functools.partial",
-        parameter.name,
-    )
+    annotation = formatannotation(parameter.annotation)
+    if isinstance(fault, NameError):
+        why = f"its annotation {annotation} needs {fault.name!r}, which is not defined where that is; define it there"
+    elif isinstance(fault, ImportError):
+        why = f"{annotation} cannot be an argument yet: {_reason(fault)}"
+    else:
+        why = (
+            f"{annotation} cannot be an argument: {_reason(fault)}; annotate it with a type that JSON can carry "
+            "(str, list[...], Literal, an Enum, a dataclass, a model), or bind it with functools.partial"
+        )
+    return Unfit(why, parameter.name)
 
 
 def _reason(error: Exception) -> str:
@@ -93,9 +112,12 @@ _NO_FORM = "JSON has no form of"
 class _OneObject:
     """For pydantic: an object with a field for each parameter and nothing else in it."""
 
-    def __init__(self, parameters: Sequence[Parameter], filled: Collection[str]) -> None:
+    def __init__(
+        self, parameters: Sequence[Parameter], filled: Collection[str], plain: Mapping[str, tuple[CoreSchema, Any]]
+    ) -> None:
         self.parameters = parameters
         self.filled = filled
+        self.plain = plain
 
     def __get_pydantic_core_schema__(self, _source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         fields = {each.name: self._field(each, handler) for each in self.parameters}
@@ -104,6 +126,12 @@ class _OneObject:
         return core_schema.typed_dict_schema(fields, extra_behavior="forbid", config=config)
 
     def _field(self, parameter: Parameter, handler: GetCoreSchemaHandler) -> core_schema.TypedDictField:
+        schema = self.plain[parameter.name][0] if parameter.name in self.plain else self._asked(parameter, handler)
+        if parameter.name in self.filled:
+            schema = core_schema.with_default_schema(schema, default=parameter.default)
+        return core_schema.typed_dict_field(schema, required=parameter.is_required)
+
+    def _asked(self, parameter: Parameter, handler: GetCoreSchemaHandler) -> CoreSchema:
         annotation = Any if parameter.is_bare else _for_json(parameter.annotation)
         if parameter.kind is parameter.VAR_POSITIONAL:
             annotation = GenericAlias(list, (annotation,))
@@ -112,15 +140,67 @@ class _OneObject:
         schema = handler.generate_schema(annotation)
         if parameter.default is None and not _takes_none(annotation):
             schema = core_schema.nullable_schema(schema)
-        if parameter.name in self.filled:
-            schema = core_schema.with_default_schema(schema, default=parameter.default)
-        return core_schema.typed_dict_field(schema, required=parameter.is_required)
+        return schema
 
 
 def _takes_none(annotation: Any) -> bool:
-    while get_origin(annotation) is Annotated:
-        annotation = annotation.__origin__
-    return any(each is some for each in (annotation, *get_args(annotation)) for some in (None, NoneType, Any, object))
+    kind = get_origin(annotation)
+    if kind is Annotated:
+        return _takes_none(annotation.__origin__)
+    if isinstance(annotation, TypeAliasType):
+        return _takes_none(annotation.__value__)
+    if isinstance(annotation, NewType):
+        return _takes_none(annotation.__supertype__)
+    if kind in (Union, UnionType):
+        return any(map(_takes_none, get_args(annotation)))
+    return annotation in (None, NoneType, Any, object) or (kind is Literal and None in get_args(annotation))
+
+
+_Both: TypeAlias = tuple[CoreSchema, JsonSchemaValue]
+"""A type as pydantic checks it, and as a model sees it."""
+
+
+def _plain(parameter: Parameter) -> _Both | None:
+    """What pydantic would say of the simplest types, which are most; asking it takes a while."""
+    if parameter.kind is parameter.VAR_POSITIONAL or isinstance(parameter.default, FieldInfo):
+        return None
+    annotation = Any if parameter.is_bare else parameter.annotation
+    if parameter.default is None and not _takes_none(annotation):
+        return _or_none(_plain_type(annotation))
+    return _plain_type(annotation)
+
+
+def _plain_type(annotation: Any) -> _Both | None:
+    if annotation is Any:
+        return core_schema.any_schema(), {}
+    if isinstance(annotation, type) and annotation in _SIMPLE:
+        core, word = _SIMPLE[annotation]
+        return core(), {"type": word}
+    args = get_args(annotation)
+    match get_origin(annotation):
+        case builtins.list if items := _plain_type(*args):
+            return core_schema.list_schema(items[0]), {"items": items[1], "type": "array"}
+        case typing.Union | types.UnionType if len(args) == 2 and args[1] is NoneType:
+            return _or_none(_plain_type(args[0]))
+        case typing.Literal if all(type(each) is str for each in args):
+            shown = {"enum": [*args]} if len(args) > 1 else {"const": args[0]}
+            return core_schema.literal_schema([*args]), {**shown, "type": "string"}
+    return None
+
+
+def _or_none(both: _Both | None) -> _Both | None:
+    if both is None:
+        return None
+    core, shown = both
+    return core_schema.nullable_schema(core), {"anyOf": [shown, {"type": "null"}]}
+
+
+_SIMPLE: dict[type, tuple[Callable[[], CoreSchema], str]] = {
+    int: (core_schema.int_schema, "integer"),
+    str: (core_schema.str_schema, "string"),
+    float: (core_schema.float_schema, "number"),
+    bool: (core_schema.bool_schema, "boolean"),
+}
 
 
 def _for_json(annotation: Any) -> Any:

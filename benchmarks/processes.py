@@ -13,10 +13,10 @@ ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if not name.upper().startswith(("OPENAI_", "OTEL_", "AGENTKIT_", "PYTHONASYNCIODEBUG", "PYTHONDEVMODE"))
+    if not name.upper().startswith(("OPENAI_", "OTEL_", "AGENTKIT_", "PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONDONTWRITE"))
     and not name.upper().endswith("_PROXY")
 }
-"""Without what would change the measurement: proxies, tracing, another server."""
+"""Without what would change the measurement: proxies, tracing, another server, modules compiled each time."""
 
 
 class Worker:

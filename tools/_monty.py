@@ -13,6 +13,7 @@ Whoever changes the numbers below: they are Linux's own, of landlock(7), seccomp
 import ast
 import ctypes
 import datetime as dt
+import importlib
 import json
 import os
 import platform
@@ -316,6 +317,9 @@ def main() -> None:
     sys.path += request["paths"]
     import pydantic_monty
 
+    for later in ("csv", "decimal", "tomllib"):  # what it imports when it is too late to read a file
+        importlib.import_module(later)
+
     seconds, memory = request["seconds"], request["memory"]
     _send({"walls": confine(request["binary"], seconds, memory)})
     limits: Any = {"max_feed_duration_secs": seconds, "max_memory": memory, "max_suspensions": 100_000}
@@ -325,6 +329,10 @@ def main() -> None:
             _send(Script(request, _send).run(session))
     except (pydantic_monty.MontyRuntimeError, pydantic_monty.MontySyntaxError) as error:
         _send(_failed(error))
+    except pydantic_monty.MontyCrashedError as error:
+        _send(
+            {"broken": "it computed for too long" if error.timed_out else f"it broke the interpreter: {error}"[:1000]}
+        )
     except (pydantic_monty.MontyError, RecursionError, MemoryError, OSError) as error:
         _send({"broken": f"{type(error).__name__}: {error}"[:1000]})
 

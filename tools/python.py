@@ -320,7 +320,8 @@ def _words(error: Any) -> str:
     """A script's exception: where, what, and what to do about it."""
     told: dict[str, Any] = error if isinstance(error, dict) else {}
     message = f"{told.get('type')}: {told.get('message')}"
-    place = f"line {told['line']}, `{str(told.get('source', '')).strip()}`: " if told.get("line") else ""
+    source = str(told.get("source") or "").strip()
+    place = f"line {told['line']}" + (f", `{source}`: " if source else ": ") if told.get("line") else ""
     came = f" (called from line {told['from']})" if told.get("from") != told.get("line") else ""
     hint = next((hint for part, hint in _HINTS.items() if part in message), "")
     return f"{place}{message}{came}" + (f"\n{hint[0].upper()}{hint[1:]}." if hint else "")

@@ -20,7 +20,6 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from os import stat_result
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,6 +49,10 @@ _NO_SPACES = (  # Thai to Myanmar, Khmer, Han, Kana, Hangul
     "\u0e00-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf"
     "\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 )
+_COMMON = re.compile(
+    "(?i)(a|an|and|are|as|at|be|by|can|do|does|for|from|how|i|if|in|is|it|its|me|my|not|of|on|or|that|the|their|there"
+    "|this|to|was|we|what|when|where|which|who|why|will|with|you|your)[?.!,]?"
+)
 _LETTER, _RUN = re.compile(f"[{_NO_SPACES}]"), re.compile(f"([{_NO_SPACES}]+)")
 
 
@@ -71,7 +74,7 @@ class Search:
         """Search all files for the passages that fit some words best.
 
         Args:
-            query: The words, in any order; "in quotes" must be there just so, and begin* stands for any ending.
+            query: The words, in any order; "in quotes" for what must be there just so, begin* for other endings.
         """
         expression = _expression(query)
         passages, complete = self._index.find(self.folder, expression)
@@ -84,9 +87,6 @@ class Search:
         notes = [] if len(found) <= _MAX_FOUND else [f"[the best {_MAX_FOUND}; for others, write more or rarer words]"]
         notes += [] if complete else ["[the folder is too large, not all of it was searched]"]
         return "\n\n".join([*(found[:_MAX_FOUND] or ["[nothing found]"]), *notes])
-
-
-search_files = Search(".").search_files
 
 
 class _Passage(NamedTuple):
@@ -107,6 +107,9 @@ class _Known(NamedTuple):
     rows: range
 
 
+_NOTHING = _Known((), 0, 0, range(0))
+
+
 class _Index:
     """The passages of a folder's files, for one search at a time; others wait."""
 
@@ -118,11 +121,10 @@ class _Index:
 
     def find(self, folder: str | Path, expression: str) -> tuple[list[_Passage], bool]:
         """The best passages first, and whether all files were searched."""
-        found, complete = files(folder, ".", hidden=False)
         with self.lock:
             try:
                 database = self.database or self._opened()
-                complete = self._take_up(database, folder, found) and complete
+                complete = self._take_up(database, folder)
                 rows = database.execute(
                     "SELECT path, line, highlight(passages, 1, ?, '') FROM passages WHERE passages MATCH ?"
                     " ORDER BY rank, rowid LIMIT ?",
@@ -139,20 +141,111 @@ class _Index:
         self.database = database
         return database
 
-    def _take_up(self, database: sqlite3.Connection, folder: str | Path, found: list[tuple[str, stat_result]]) -> bool:
-        """Bring the index to what the files are now; whether there was room for all."""
-        known, row, complete = dict(self.known), self.next_row, True
-        now = time.time()
+    def _take_up(self, database: sqlite3.Connection, folder: str | Path) -> bool:
+        """Bring the index to what the files are now; whether all of them are in it."""
+        found, complete = files(folder, ".", hidden=False)
+        known, row, now = dict(self.known), self.next_row, time.time()
         with database:
             for path in known.keys() - {path for path, _ in found}:
                 _forget(database, known.pop(path))
-            indexed = sum(file.size for file in known.values())
+            room = _MAX_INDEXED - sum(file.size for file in known.values())
             for path, info in found:
                 state = (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
-                old = known.get(path)
-                if old and old.state == state:
+                old = known.get(path, _NOTHING)
+                if old.state == state:
                     continue
-                indexed -= old.size if old else 0
-                ...
+                if info.st_size > room + old.size:
+                    complete = False
+                    continue
+                text = text_of(folder, path) if info.st_size <= MAX_FILE_SIZE else None
+                sure = state if max(info.st_mtime, info.st_ctime) < now - _UNSURE_SECONDS else None
+                if path in known and old.digest == hash(text):
+                    known[path] = old._replace(state=sure)
+                    continue
+                _forget(database, old)
+                rows = [(place, visible(path), *passage) for place, passage in enumerate(_passages(text or ""), row)]
+                database.executemany("INSERT INTO passages(rowid, path, line, body) VALUES (?, ?, ?, ?)", rows)
+                known[path] = _Known(sure, hash(text), len(text or ""), range(row, row + len(rows)))
+                room += old.size - known[path].size
+                row += len(rows)
         self.known, self.next_row = known, row
         return complete
+
+
+def _forget(database: sqlite3.Connection, file: _Known) -> None:
+    database.execute("DELETE FROM passages WHERE rowid >= ? AND rowid < ?", (file.rows.start, file.rows.stop))
+
+
+def _passages(text: str) -> Iterator[tuple[int, str]]:
+    """Pieces of a text, some lines each, ending at an empty line if they can; with the number of the first line."""
+    lines: list[str] = []
+    first, size = 1, 0
+    for number, line in enumerate(unicodedata.normalize("NFC", text).translate(_DROPPED).split("\n"), start=1):
+        for start in range(0, max(1, len(line)), _PIECE - _OVERLAP):
+            piece = line[start : start + _PIECE]
+            if size and size + len(piece) > (_PASSAGE if piece.strip() else _PASSAGE // 2):
+                yield first, _spaced("\n".join(lines))
+                first, lines, size = number, [], 0
+            lines.append(piece)
+            size += len(piece) + 1
+    if "".join(lines).strip():
+        yield first, _spaced("\n".join(lines))
+
+
+def _spaced(text: str) -> str:
+    return _RUN.sub(lambda run: f"{_GAP}{_GAP.join(run[0])}{_GAP}", text)
+
+
+def _expression(query: str) -> str:
+    """What was asked for, in FTS5's language: each word in quotes, where nothing of it means anything else."""
+    asked = unicodedata.normalize("NFC", query.encode("utf-8", "replace").decode()).translate(_DROPPED)
+    needed: list[str] = []
+    wanted: list[str] = []
+    words = re.findall(r'"([^"]*)"|([^\s"]+)', asked)
+    common = all(_COMMON.fullmatch(word) for _, word in words if word)  # then they are what is meant
+    for quoted, word in words:
+        if _says(quoted):
+            needed.append(_term(quoted))
+        for part in _RUN.split(word) if common or not _COMMON.fullmatch(word) else ():
+            if _LETTER.match(part):
+                wanted += [_term(part[place : place + 2]) for place in range(max(1, len(part) - 1))]
+            elif _says(part):
+                wanted += _begun(part.rstrip("*")) if part.endswith("*") else [_term(part)]
+    needed, wanted = list(dict.fromkeys(needed))[:_MAX_TERMS], list(dict.fromkeys(wanted))[:_MAX_TERMS]
+    if not needed and not wanted:
+        raise ToolFailed("there are no words in the query; write what the passage may say")
+    if not needed:
+        return " OR ".join(wanted)
+    return " AND ".join([*needed, f"({' OR '.join([needed[0], *wanted])})"])
+
+
+def _begun(word: str) -> list[str]:
+    """All words that begin so: as they are in the index without their endings, some are shorter than this."""
+    return [f"{_term(word)}*", *(_term(word[:end]) for end in range(max(3, len(word) - 4), len(word)))]
+
+
+def _says(text: str) -> bool:
+    return any(letter.isalnum() for letter in text)
+
+
+def _term(text: str) -> str:
+    return f'"{_spaced(text)}"'
+
+
+def _shown(passage: _Passage) -> str:
+    """Where the most of a passage's hits are, with file and line."""
+    lines = passage.body.replace(_GAP, "").split("\n")
+    hits = [line.count(_HIT) for line in lines]
+    start = max(
+        range(len(lines)), key=lambda place: (sum(hits[place : place + _MAX_LINES]) * bool(hits[place]), -place)
+    )
+    shown = [_around(line) for line in lines[start : start + _MAX_LINES]]
+    return "\n".join([f"{passage.path}:{passage.line + start}", *shown]).rstrip()
+
+
+def _around(line: str) -> str:
+    start = max(0, line.find(_HIT) - _MAX_LINE // 4) if len(line) > _MAX_LINE else 0
+    return line.replace(_HIT, "")[start : start + _MAX_LINE].rstrip()
+
+
+search_files = Search(".").search_files

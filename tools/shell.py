@@ -27,6 +27,7 @@ from agentkit import ToolFailed, tool
 
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 _MARK = "AGENTKIT_COMMAND"
+_MAX_COMMAND = 30_000
 _CHUNK = 65_536
 _FLOOD = 100_000_000
 _KILL_SECONDS = 5
@@ -79,10 +80,15 @@ class Shell:
         Args:
             command: The command line, such as git log -3 | head; it has no input.
         """
+        if os.name != "posix":
+            raise ToolFailed("commands cannot be run safely on this system; tell the user")
+        if len(command) > _MAX_COMMAND:
+            raise ToolFailed(f"the command has over {_MAX_COMMAND} characters; put what is long into a file")
+        words = ["/bin/sh", "-c", command] if self.commands is None else _words(command, self.commands)
         printed, mark = _Printed(self.bytes), secrets.token_hex(16)
         readable, writable = os.pipe()
         try:
-            process = await self._started(command, mark, writable)
+            process = await self._started(words, mark, writable)
             left = False
             try:
                 with anyio.move_on_after(self.seconds):
@@ -97,10 +103,7 @@ class Shell:
             os.close(readable)
         return self._told(status, printed, left)
 
-    async def _started(self, command: str, mark: str, writable: int) -> anyio.abc.Process:
-        if os.name != "posix":
-            raise ToolFailed("commands cannot be run safely on this system; tell the user")
-        words = ["/bin/sh", "-c", command] if self.commands is None else _words(command, self.commands)
+    async def _started(self, words: Sequence[str], mark: str, writable: int) -> anyio.abc.Process:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         environment = {"PATH": os.defpath, "TERM": "dumb", **inherited, **self.environment, _MARK: mark}
         try:
@@ -114,6 +117,7 @@ class Shell:
                     env=environment,
                     start_new_session=True,
                 )
+            raise AssertionError("a shielded scope was cancelled")
         except (OSError, ValueError) as error:
             raise ToolFailed(self._not_started(words[0], error)) from None
         finally:

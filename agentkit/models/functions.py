@@ -2,19 +2,14 @@
 
 from typing import Any
 
+from agentkit.dialects import export_tool
 from agentkit.models.base import ModelSettings, OutputFormat
 from agentkit.registry import ToolRegistry
 
 
-def function_tools(tools: ToolRegistry) -> list[dict[str, Any]]:
-    """The tools as JSON functions."""
-    return [
-        {
-            "type": "function",
-            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-        }
-        for tool in tools
-    ]
+def function_tools(tools: ToolRegistry, dialect: str) -> list[dict[str, Any]]:
+    """The tools as functions, in the dialect of a wire."""
+    return [export_tool(tool, dialect) for tool in tools]
 
 
 def tool_choice(settings: ModelSettings) -> Any:

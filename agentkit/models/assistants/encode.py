@@ -42,7 +42,7 @@ def encode_assistant(request: ModelRequest, model: str) -> dict[str, Any]:
         raise ConfigError(
             f"instructions have {len(request.instructions)} characters; an assistant takes {_INSTRUCTIONS}"
         )
-    tools = [*function_tools(request.tools), *_hosted(request.tools)]
+    tools = [*function_tools(request.tools, "assistants"), *_hosted(request.tools)]
     if len(tools) > _TOOLS:
         raise ConfigError(f"the agent has {len(tools)} tools; an assistant takes {_TOOLS}")
     body = {

@@ -49,8 +49,8 @@ def encode(request: ModelRequest, model: str, *, stream: bool) -> bytes:
 
 
 def encode_tools(tools: ToolRegistry) -> bytes:
-    """The tools as JSON functions."""
-    return to_json(function_tools(tools))
+    """The tools as JSON functions, strict where their arguments have a strict form."""
+    return to_json(function_tools(tools, WIRE))
 
 
 def encode_message(message: Message) -> bytes:

@@ -1,0 +1,408 @@
+"""HTML to text that reads well: headings, paragraphs, lists, rows of tables, links with where they lead.
+
+HTML is cut into tags and text as the standard says (what is not closed goes on to the end), so each character is
+looked at once or twice, whatever the page: there is no page that takes long. Who can write a page can hide text in it
+that a reader does not see and a model would. Scripts, styles, comments and what is marked as hidden are left out; text
+that a style sheet hides cannot be told from other text.
+"""
+
+import html
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urljoin
+
+_SPACE = re.compile(r"[ \t\n\r\f\xa0]+")
+_TAG = re.compile(r"</?([a-zA-Z][^\s/>]*+)")
+_ATTRIBUTE = re.compile(
+    r"""[\s/]*+(?:(?P<end>>)|(?P<name>[^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?P<value>"[^"]*+"|'[^']*+'|(?!["'])[^\s>]*+))?)"""
+)
+_QUOTE_NEXT = re.compile(r"\s*+=\s*+[\"']")
+_COMMENT_END = re.compile(r"--!?>")
+_LONG_NUMBER = re.compile(r"&#(?:[0-9]{8,}+|[xX][0-9a-fA-F]{7,}+);?")
+_HIDDEN_STYLE = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|(?:opacity|font-size)\s*:\s*0*\.?0+(?![.\d])",
+    re.IGNORECASE,
+)
+_ONLY_BARS = re.compile(r"[ |]+")
+_BLANK_LINES = re.compile(r"\n{3,}")
+_MAX_LINK = 2000
+_MAX_STYLE = 2000
+_MAX_TITLE = 300
+_MAX_LOOK_UP = 64
+_MAX_INDENT = 8
+
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_VOID = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
+)
+_ONLY_TEXT = frozenset(["script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"])
+_NOT_READ = frozenset(
+    [
+        "script",
+        "style",
+        "template",
+        "svg",
+        "canvas",
+        "iframe",
+        "object",
+        "audio",
+        "video",
+        "select",
+        "datalist",
+        "noembed",
+        "noframes",
+        "textarea",
+        "title",
+        "xmp",
+    ]
+)
+_PARAGRAPHS = frozenset(
+    [
+        "p",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "ul",
+        "ol",
+        "dl",
+        "table",
+        "pre",
+        "blockquote",
+        "figure",
+        "hr",
+        "article",
+        "section",
+    ]
+)
+_LINES = frozenset(
+    [
+        "address",
+        "aside",
+        "body",
+        "caption",
+        "dd",
+        "details",
+        "dialog",
+        "div",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "footer",
+        "form",
+        "header",
+        "legend",
+        "li",
+        "main",
+        "nav",
+        "option",
+        "search",
+        "summary",
+        "tbody",
+        "tfoot",
+        "thead",
+        "tr",
+    ]
+)
+_ENDED_BY: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+    # a tag -> what it ends if that is open, unless something of these stands between
+    "li": (frozenset(["li"]), frozenset(["ul", "ol", "table"])),
+    **dict.fromkeys(["dt", "dd"], (frozenset(["dt", "dd"]), frozenset(["dl", "table"]))),
+    **dict.fromkeys(["td", "th"], (frozenset(["td", "th"]), frozenset(["table"]))),
+    "tr": (frozenset(["tr"]), frozenset(["table"])),
+    **dict.fromkeys(["tbody", "thead", "tfoot"], (frozenset(["tbody", "thead", "tfoot"]), frozenset(["table"]))),
+    "a": (frozenset(["a"]), frozenset(["table"])),
+}
+_ENDS_P = (frozenset(["p"]), frozenset(["table", "td", "th", "button", "li"]))
+# What a reader does not see: control, format and filler characters, those that turn the direction of writing, and
+# variation selectors and tags, in which whole messages can be hidden.
+_INVISIBLE = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+_LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+
+
+def cleaned(text: str) -> str:
+    """Text without what a reader does not see, with line ends of one kind."""
+    return _INVISIBLE.sub("", _LINE_ENDS.sub("\n", text)).replace("\xa0", " ")
+
+
+def text_of_html(source: str, url: str) -> tuple[str, str]:
+    """The title of a page, and its text."""
+    page = _Page(url)
+    _read(source, page)
+    return " ".join(cleaned(page.title).split()), page.text()
+
+
+def _read(source: str, page: "_Page") -> None:
+    """Cut HTML into tags and text."""
+    at, end = 0, len(source)
+    while at < end:
+        begin = source.find("<", at)
+        if begin < 0:
+            begin = end
+        if begin > at:
+            page.say(_unescaped(source[at:begin]))
+        at = begin
+        if at == end:
+            return
+        tag = _TAG.match(source, at)
+        if tag is None:
+            at = _not_a_tag(source, at, page)
+            continue
+        name = tag[1].lower()
+        found = _attributes(source, tag.end())
+        if found is None:
+            return
+        attributes, at = found
+        if tag[0].startswith("</"):
+            page.close(name)
+            continue
+        page.open(name, attributes)
+        if name in _ONLY_TEXT:
+            stop = re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE).search(source, at)
+            page.raw(name, source[at : stop.start() if stop else end])
+            at = stop.start() if stop else end
+
+
+def _not_a_tag(source: str, at: int, page: "_Page") -> int:
+    """After a `<` that begins no tag: a comment, or itself."""
+    if source.startswith("<!--", at):
+        closed = _COMMENT_END.search(source, at + 2)
+        return closed.end() if closed else len(source)
+    if source.startswith(("<!", "<?", "</"), at):
+        close = source.find(">", at)
+        return close + 1 if close >= 0 else len(source)
+    page.say("<")
+    return at + 1
+
+
+_WANTED = frozenset(["href", "hidden", "aria-hidden", "style", "alt", "open", "start", "type"])
+
+
+def _attributes(source: str, at: int) -> tuple[dict[str, str], int] | None:
+    """The attributes of a tag that matter here, and where it ends; None if it does not."""
+    found: dict[str, str] = {}
+    while attribute := _ATTRIBUTE.match(source, at):
+        at = attribute.end()
+        if attribute["end"]:
+            return found, at
+        if attribute["value"] is None and _QUOTE_NEXT.match(source, at):
+            return None
+        name = attribute["name"].lower() if len(attribute["name"]) < 20 else ""
+        if name in _WANTED and name not in found:
+            value = attribute["value"] or ""
+            value = value[1:-1] if value[:1] in ('"', "'") else value
+            found[name] = _unescaped(value[: _MAX_LINK * 2])
+    return None
+
+
+def _unescaped(text: str) -> str:
+    return html.unescape(_LONG_NUMBER.sub("\ufffd", text)) if "&" in text else text
+
+
+class _Page:
+    """A page as it is read: what is open, and the text so far."""
+
+    def __init__(self, url: str) -> None:
+        self.title = ""
+        self._base = url
+        self._open: list[_Element] = []
+        self._names: Counter[str] = Counter()
+        self._hidden = 0
+        self._verbatim = 0
+        self._lists: list[int | None] = []
+        """The number of the next item, or None for bullets."""
+        self._out: list[str] = []
+        self._words = 0
+        """How often something that can be seen was written."""
+        self._gap = 0
+        """How many line ends come before what is written next, and then `_prefix`."""
+        self._prefix = ""
+        self._cells = 0
+        self._row_words = 0
+
+    def text(self) -> str:
+        """All of it."""
+        while self._open:
+            self._end()
+        lines = (line.rstrip() for line in cleaned("".join(self._out)).split("\n"))
+        kept = (line for line in lines if not line or not _ONLY_BARS.fullmatch(line))
+        return _BLANK_LINES.sub("\n\n", "\n".join(kept)).strip("\n")
+
+    def open(self, name: str, attributes: Mapping[str, str]) -> None:
+        """A tag begins something."""
+        if name in _VOID:
+            self._void(name, attributes)
+            return
+        if name in _ENDED_BY:
+            self._end_last(*_ENDED_BY[name])
+        if name in _PARAGRAPHS or name in _LINES:
+            self._end_last(*_ENDS_P)
+        hidden = name in _NOT_READ or _is_hidden(name, attributes)
+        link = _link(self._base, attributes.get("href", "")) if name == "a" and not self._hidden else ""
+        self._open.append(_Element(name, hidden, link, self._words))
+        self._names[name] += 1
+        if hidden:
+            self._hidden += 1
+        elif not self._hidden:
+            self._begin(name, attributes)
+
+    def close(self, name: str) -> None:
+        """A tag ends something, and whatever is still open in it."""
+        if name == "br":
+            self._void(name, {})
+        if self._names[name]:
+            while self._end() != name:
+                pass
+
+    def raw(self, name: str, source: str) -> None:
+        """The text of something in which there are no tags."""
+        if name == "title" and not self.title and not self._names["svg"]:
+            self.title = _unescaped(source[:_MAX_TITLE])
+
+    def say(self, text: str) -> None:
+        """Text between tags."""
+        if self._hidden:
+            return
+        fresh = bool(self._gap) or not self._out
+        if self._verbatim:
+            text = _LINE_ENDS.sub("\n", text)
+            text = text.removeprefix("\n") if fresh else text
+        else:
+            text = _SPACE.sub(" ", text)
+            text = text.lstrip(" ") if fresh or self._out[-1][-1] in " \n" else text
+        if text:
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        if self._gap and self._out:
+            self._out.append("\n" * self._gap)
+        if self._prefix:
+            self._out.append(self._prefix)
+        self._gap, self._prefix = 0, ""
+        self._out.append(text)
+        self._words += not text.isspace()
+
+    def _void(self, name: str, attributes: Mapping[str, str]) -> None:
+        if name == "base":
+            self._base = _link(self._base, attributes.get("href", "")) or self._base
+        elif self._hidden or _is_hidden(name, attributes):
+            return
+        elif name == "br" and self._verbatim:
+            self.say("\n")
+        elif name == "br":
+            self._gap = min(self._gap + 1, 2)
+        elif name == "hr":
+            self._gap = 2
+            self._write("---")
+            self._gap = 2
+        elif name == "img" and (alt := " ".join(attributes.get("alt", "").split())[:_MAX_TITLE]):
+            self.say(f"[image: {alt}]")
+
+    def _begin(self, name: str, attributes: Mapping[str, str]) -> None:
+        self._gap = max(self._gap, self._gap_of(name))
+        if name in ("ul", "ol"):
+            start = attributes.get("start", "")
+            number = int(start) if start.isascii() and start.isdigit() and len(start) < 7 else 1
+            self._lists.append(number if name == "ol" else None)
+        elif name == "li":
+            number_or_none = self._lists[-1] if self._lists else None
+            if number_or_none is not None:
+                self._lists[-1] = number_or_none + 1
+            marker = "-" if number_or_none is None else f"{number_or_none}."
+            self._prefix = "  " * min(len(self._lists) - 1, _MAX_INDENT) + f"{marker} "
+        elif name in _HEADINGS:
+            self._prefix = "#" * int(name[1]) + " "
+        elif name == "pre":
+            self._verbatim += 1
+        elif name == "tr":
+            self._cells, self._row_words = 0, self._words
+        elif name in ("td", "th"):
+            if self._cells:
+                self._next_cell()
+            self._cells += 1
+
+    def _next_cell(self) -> None:
+        """A bar, in the line of the cells before it."""
+        if self._words > self._row_words:
+            self._gap = 0
+        self._write(" | ")
+        self._words -= 1
+
+    def _end_last(self, names: frozenset[str], barriers: frozenset[str]) -> None:
+        """End the innermost of these, if that is near and nothing stands between."""
+        if any(self._names[name] for name in names):
+            for element in reversed(self._open[-_MAX_LOOK_UP:]):
+                if element.name in names:
+                    self.close(element.name)
+                    return
+                if element.name in barriers:
+                    return
+
+    def _end(self) -> str:
+        """End what was opened last."""
+        element = self._open.pop()
+        self._names[element.name] -= 1
+        if element.hidden:
+            self._hidden -= 1
+        elif not self._hidden:
+            self._finish(element)
+        return element.name
+
+    def _finish(self, element: "_Element") -> None:
+        if element.link and self._words > element.words and self._out[-1].strip() != element.link:
+            last = self._out[-1]
+            self._out[-1] = last.rstrip(" ")
+            self._out.append(f" ({element.link})" + " " * last.endswith(" "))
+        if element.name in ("ul", "ol"):
+            self._lists.pop()
+        elif element.name == "pre":
+            self._verbatim -= 1
+        elif element.name == "li" or element.name in _HEADINGS:
+            self._prefix = ""
+        self._gap = max(self._gap, self._gap_of(element.name))
+
+    def _gap_of(self, name: str) -> int:
+        """How many line ends stand before and after it."""
+        if name in _PARAGRAPHS:
+            return 1 if self._lists and name in ("ul", "ol", "p") else 2
+        return 1 if name in _LINES else 0
+
+
+class _Element(NamedTuple):
+    """What is open."""
+
+    name: str
+    hidden: bool
+    link: str
+    words: int
+    """How much had been written before it."""
+
+
+def _is_hidden(name: str, attributes: Mapping[str, str]) -> bool:
+    return (
+        "hidden" in attributes
+        or attributes.get("aria-hidden", "").lower() == "true"
+        or (name == "dialog" and "open" not in attributes)
+        or _HIDDEN_STYLE.search(attributes.get("style", "")[:_MAX_STYLE]) is not None
+    )
+
+
+def _link(base: str, href: str) -> str:
+    """Where a link leads, if that is elsewhere and on the web."""
+    href = "".join(href.split())
+    if not href or href.startswith("#"):
+        return ""
+    try:
+        link = urljoin(base, href)
+    except ValueError:
+        return ""
+    web = link.lower().startswith(("http://", "https://", "mailto:"))
+    return link if web and len(link) <= _MAX_LINK and link.isprintable() else ""
