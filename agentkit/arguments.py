@@ -81,15 +81,15 @@ class Arguments:
         return value
 
     def _validated(self, text: str) -> dict[str, Any]:
-        doubtful = self.careful or "null" in text or (self.repair and _may_hold_json(text))
-        if doubtful:
+        is_read = self.careful or self.repair or "null" in text
+        if is_read:
             value, changed = self._meant(text)
             text = json.dumps(value) if changed or self.careful else text
         try:
             values = self.validate(text)
         except ValidationError as error:
             raise InvalidArguments(self._explained(error, text)) from None
-        if not doubtful and (is_doubtful(text, len(values)) or (self.takes_anything and is_too_large(text))):
+        if not is_read and (is_doubtful(text, len(values)) or (self.takes_anything and is_too_large(text))):
             self._read(text)
         return values
 
@@ -146,8 +146,10 @@ class Arguments:
         *outer, last = problem["loc"]
         if problem["type"] == "missing":
             return _shown(_path(outer, given) + _step(last)), "is missing"
-        words = cut(" ".join(problem["msg"].split()), _MESSAGE_CHARS)
-        return _shown(_path(problem["loc"], given)), words + _got(problem["input"])
+        words = cut(" ".join(problem["msg"].split()), _MESSAGE_CHARS) + _got(problem["input"])
+        if problem["type"] in _HOLDERS and str(problem["input"]).lstrip().startswith(("[", "{")):
+            words += "; send it as JSON, not inside a string"
+        return _shown(_path(problem["loc"], given)), words
 
     def _nearest(self, name: str) -> str:
         if near := difflib.get_close_matches(name[:_NAME_CHARS], self.properties):
@@ -161,6 +163,10 @@ class Arguments:
         return f"; expected: {form}" if schema and "$ref" not in form and len(form) <= _FORM_CHARS else ""
 
 
+_HOLDERS = frozenset(
+    f"{kind}_type"
+    for kind in ("list", "dict", "set", "frozen_set", "tuple", "model", "dataclass", "model_attributes", "mapping")
+)
 _NOT_FORM = ("description", "default", "examples", "title")
 
 
@@ -172,11 +178,6 @@ _PLACEHOLDERS = {
     "array": "[...]",
     "object": "{...}",
 }
-
-
-def _may_hold_json(text: str) -> bool:
-    """Whether a value may be a string around a list or an object."""
-    return '"{' in text or '"[' in text
 
 
 def _path(loc: Iterable[Any], given: Any) -> str:

@@ -97,9 +97,13 @@ def _stepped(steps: "GeneratorType[Any, Any, Any]", progress: Progress, given_up
     try:
         while not given_up.is_set():
             last = next(steps)
-            anyio.from_thread.run(progress, last)
+            anyio.from_thread.run(_tell, progress, last)
     except StopIteration as end:
         return last if end.value is None else end.value
     finally:
         steps.close()
     return last
+
+
+async def _tell(progress: Progress, value: object) -> None:
+    await progress(value)

@@ -14,6 +14,7 @@ import anyio
 from anyio.lowlevel import RunVar
 
 from .errors import ToolDefinitionError, ToolFailed
+from .results import named
 
 Outcome: TypeAlias = tuple[bool, Any]
 """Whether the function has returned, and what; else what it has raised."""
@@ -183,9 +184,8 @@ def _reply(request: bytes) -> bytes:
 
 
 def _cannot_leave(returned: bool, value: Any, error: Exception) -> str:
-    kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
     if returned:
-        return f"the result, a {kind}, cannot leave the tool's process: {error}; return text or plain data"
+        return f"the result, {named(value)}, cannot leave the tool's process: {error}; return text or plain data"
     return f"{type(value).__qualname__}: {value}"
 
 

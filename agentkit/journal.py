@@ -4,13 +4,16 @@ A call that is found here when a broken run is taken up again is not made a seco
 """
 
 import threading
-from dataclasses import dataclass
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import anyio.to_thread
 
-from .errors import ConfigError
+from .errors import JournalFailed
 from .messages import ToolCall, ToolResult, dump_messages, load_messages
 
 if TYPE_CHECKING:
@@ -62,8 +65,9 @@ class MemoryJournal:
 
     async def begin(self, effect: Effect) -> Effect | None:
         """See `Journal`."""
-        known = self.effects.setdefault(effect.key, effect)
-        return None if known is effect else known
+        own = replace(effect)  # one that is begun twice is no other the second time
+        known = self.effects.setdefault(effect.key, own)
+        return None if known is own else known
 
     async def end(self, effect: Effect) -> None:
         """See `Journal`."""
@@ -91,8 +95,8 @@ class FileJournal:
 
     def read(self) -> list[Effect]:
         """All effects, in the order in which they began."""
-        with self._lock:
-            rows = self._open().execute(f"SELECT {_COLUMNS} FROM effects ORDER BY rowid").fetchall()
+        with self._opened() as connection:
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM effects ORDER BY rowid").fetchall()
         return [_effect(row) for row in rows]
 
     def close(self) -> None:
@@ -103,8 +107,7 @@ class FileJournal:
                 self._connection = None
 
     def _begin(self, effect: Effect) -> Effect | None:
-        with self._lock:
-            connection = self._open()
+        with self._opened() as connection:
             fresh = connection.execute(
                 f"INSERT INTO effects ({_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING", _row(effect)
             ).rowcount
@@ -114,36 +117,60 @@ class FileJournal:
         return _effect(row)
 
     def _end(self, effect: Effect) -> None:
-        with self._lock:
-            self._open().execute(
+        with self._opened() as connection:
+            known = connection.execute(
                 "UPDATE effects SET state = ?, result = ? WHERE key = ?", (*_row(effect)[3:], effect.key)
-            )
+            ).rowcount
+        if not known:
+            raise JournalFailed(f"the journal {str(self.path)!r} has lost the effect {effect.key!r}")
 
-    def _open(self) -> "sqlite3.Connection":
-        if self._connection is None:
-            import sqlite3
+    @contextmanager
+    def _opened(self) -> "Generator[sqlite3.Connection]":
+        import sqlite3
 
+        with self._lock:
             try:
-                self._connection = _connected(self.path)
+                if self._connection is None:
+                    self._connection = _connected(self.path)
+                yield self._connection
             except sqlite3.Error as error:
-                raise ConfigError(f"the journal {str(self.path)!r} cannot be used: {error}") from error
-        return self._connection
+                raise JournalFailed(f"the journal {str(self.path)!r} cannot be used: {error}") from error
 
 
+_BUSY_SECONDS = 30.0
 _COLUMNS = "key, tool, arguments, state, result"
 
 
 def _connected(path: Path) -> "sqlite3.Connection":
     import sqlite3
 
-    connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS effects "
-        "(key TEXT PRIMARY KEY, tool TEXT NOT NULL, arguments TEXT NOT NULL, state TEXT NOT NULL, result TEXT)"
-    )
+    connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
+    try:
+        _wait_for_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS effects "
+            "(key TEXT PRIMARY KEY, tool TEXT NOT NULL, arguments TEXT NOT NULL, state TEXT NOT NULL, result TEXT)"
+        )
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _wait_for_wal(connection: "sqlite3.Connection") -> None:
+    """Set the mode in which readers and a writer do not meet. SQLite does not wait here when others do the same."""
+    import sqlite3
+
+    ends = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+        time.sleep(0.01)
 
 
 def _row(effect: Effect) -> tuple[str, str, str, str, str | None]:

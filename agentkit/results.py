@@ -68,18 +68,19 @@ def _json(value: object) -> str:
     except (ValueError, RecursionError) as error:
         if isinstance(cause := error.__cause__ or error, ToolFailed):
             raise cause from None
-        raise ToolFailed(f"the result, {_named(value)}, has no JSON form: {error}") from None
+        raise ToolFailed(f"the result, {named(value)}, has no JSON form: {error}") from None
 
 
 def _fallback(value: object) -> object:
     if isinstance(value, BaseException):
         return f"{type(value).__name__}: {value}"
     if type(value).__str__ is object.__str__:  # it would read as <object at 0x...>, which helps nobody
-        raise ToolFailed(f"the result holds {_named(value)}, which has no JSON form; return text or plain data")
+        raise ToolFailed(f"the result holds {named(value)}, which has no JSON form; return text or plain data")
     return str(value)
 
 
-def _named(value: object) -> str:
+def named(value: object) -> str:
+    """What a value is, in words: `a str`, `a decimal.Decimal`."""
     kind = type(value)
     return f"a {kind.__qualname__}" if kind.__module__ == "builtins" else f"a {kind.__module__}.{kind.__qualname__}"
 

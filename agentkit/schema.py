@@ -13,13 +13,13 @@ import json
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FunctionType, NoneType
 from typing import Any
 
-from docstring_parser import parse
+from docstring_parser import Docstring, DocstringStyle, parse
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticSerializationError, ValidationError
 from typing_extensions import Doc
@@ -119,24 +119,24 @@ def _described(signature: Signature, tool: str, description: str | None) -> Func
     validator = Validator.of(visible, filled)
     summary, documented = _documented(signature.docstring)
     _warn(signature, tool, documented)
-    secrets = _secrets(validator.schema)
-    properties = _properties(visible, validator, documented, secrets)
-    definitions = {key: validator.schema[key] for key in ("$defs",) if key in validator.schema}
+    properties = _properties(visible, validator, documented)
+    parameters = {
+        "type": "object",
+        "properties": properties,
+        "required": [p.name for p in visible if p.is_required],
+        "additionalProperties": False,
+        **{key: validator.schema[key] for key in ("$defs",) if key in validator.schema},
+    }
     return FunctionSchema(
         name=tool,
         description=summary if description is None else description,
-        parameters={
-            "type": "object",
-            "properties": properties,
-            "required": [p.name for p in visible if p.is_required],
-            "additionalProperties": False,
-            **definitions,
-        },
+        parameters=parameters,
         arguments=Arguments(
             tool=tool,
             validate=validator.validate,
             properties=properties,
-            secrets=secrets,
+            schema=parameters,
+            secrets=validator.secrets,
             context=[p.name for p in signature.parameters if p.is_context],
             positional=positional,
             rest=next((p.name for p in visible if p.kind is p.VAR_POSITIONAL), None),
@@ -162,11 +162,9 @@ def _documented(docstring: str) -> tuple[str, dict[str, str]]:
     """What the docstring says of the function, and of each parameter; in Google, NumPy, reST or Epydoc style."""
     if opening := _OPENING.match(docstring):
         docstring = opening[0] + textwrap.indent(docstring[opening.end() :], "    ")
-    try:
-        # parse() unindents the text once more, by all lines but the first. An empty one keeps it from spoiling `Args:`.
-        parsed = parse("\n" + docstring)
-    except Exception:  # ParseError, and an IndexError for a line with only a colon
-        return docstring.strip(), {}
+    # parse() unindents the text once more, by all lines but the first. An empty one keeps it from spoiling `Args:`.
+    readings = [_read("\n" + docstring, style) for style, mark in _MARKS.items() if mark.search(docstring)]
+    parsed = max(readings, key=lambda each: len(each.meta), default=Docstring())
     if not (parsed.params or parsed.many_returns or parsed.raises):
         return docstring.strip(), {}
     documented: dict[str, str] = {}
@@ -176,6 +174,21 @@ def _documented(docstring: str) -> tuple[str, dict[str, str]]:
                 documented.setdefault(name.strip(" *`"), parameter.description or "")
     return (parsed.description or "").strip(), documented
 
+
+def _read(docstring: str, style: DocstringStyle) -> Docstring:
+    try:
+        return parse(docstring, style)
+    except Exception:  # ParseError, and an IndexError for a line with only a colon
+        return Docstring()
+
+
+_MARKS = {
+    DocstringStyle.REST: re.compile(r"^\s*:", re.MULTILINE),
+    DocstringStyle.GOOGLE: re.compile(r"^\s*[A-Z][a-z]+:\s*$", re.MULTILINE),
+    DocstringStyle.NUMPYDOC: re.compile(r"^\s*-{4,}\s*$", re.MULTILINE),
+    DocstringStyle.EPYDOC: re.compile(r"^\s*@", re.MULTILINE),
+}
+"""What a docstring of each style must have somewhere. Reading one in a style takes a while, and most have no mark."""
 
 _OPENING = re.compile(r"(Args|Arguments|Parameters|Params):\n(?=\S)")
 """A docstring of nothing but parameters: getdoc() has unindented them."""
@@ -187,7 +200,8 @@ def _warn(signature: Signature, tool: str, documented: Iterable[str]) -> None:
     if not isinstance(function, FunctionType):
         return
     bare = [p.name for p in signature.parameters if p.is_bare]
-    strange = [name for name in documented if name.isidentifier() and name not in function.__code__.co_varnames]
+    known = {*function.__code__.co_varnames, *(p.name for p in signature.parameters)}
+    strange = [name for name in documented if name.isidentifier() and name not in known]
     for name, problem in [
         *((name, "has no annotation, so any JSON is taken; annotate it") for name in bare),
         *((name, "is in the docstring, but is no parameter; mend the docstring") for name in strange),
@@ -202,7 +216,7 @@ def _warn(signature: Signature, tool: str, documented: Iterable[str]) -> None:
 
 
 def _properties(
-    parameters: Sequence[Parameter], validator: Validator, documented: Mapping[str, str], secrets: Collection[str]
+    parameters: Sequence[Parameter], validator: Validator, documented: Mapping[str, str]
 ) -> dict[str, JsonSchemaValue]:
     properties = {p.name: dict(validator.schema["properties"][p.name]) for p in parameters}
     for p in parameters:
@@ -213,8 +227,9 @@ def _properties(
                 properties[p.name]["default"] = as_json(p.default)
     for name in _false_defaults(properties, parameters, validator):
         del properties[name]["default"]
-    for name in secrets:
-        properties[name].pop("default", None)
+    for name in validator.secrets:
+        if properties[name].get("default") is not None:
+            del properties[name]["default"]
     return properties
 
 
@@ -258,14 +273,3 @@ _TYPES: dict[str, Any] = {
     "object": dict,
     "null": NoneType,
 }
-
-
-def _secrets(schema: JsonSchemaValue) -> frozenset[str]:
-    """Properties in which there is, or may be by way of `$defs`, something that is written and never shown."""
-    found = {key: '"writeOnly": true' in json.dumps(schema.get(key)) for key in ("$defs", "properties")}
-    if not any(found.values()):
-        return frozenset()
-    texts = {name: json.dumps(each) for name, each in schema["properties"].items()}
-    return frozenset(
-        n for n, text in texts.items() if '"writeOnly": true' in text or (found["$defs"] and '"$ref"' in text)
-    )

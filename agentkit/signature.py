@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FunctionType, GenericAlias, WrapperDescriptorType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, NotRequired, Required, get_args, get_origin
 
 import typing_extensions
 from pydantic.fields import FieldInfo
-from typing_extensions import NotRequired, ReadOnly, Required, TypeAliasType, Unpack, is_typeddict
+from typing_extensions import ReadOnly, TypeAliasType, Unpack, is_typeddict
 
 from .context import Context, Secret
 
@@ -66,7 +66,7 @@ class Parameter(inspect.Parameter):
         optional = self.has_default or self.default is OMITTED or self.kind is self.VAR_POSITIONAL
         return not (optional or self.has_field_default)
 
-    @property
+    @functools.cached_property
     def has_field_default(self) -> bool:
         """Whether pydantic gives it a value when it is not sent."""
         return any(not each.is_required() for each in self.fields)
@@ -106,6 +106,8 @@ class Signature:
             raise Unfit("it is a class; write a function that makes one")
         if any(getattr(layer, "__code__", None) in _MANAGERS for layer in layers):
             raise Unfit("it gives a context manager, which nobody would enter; write a function that returns a value")
+        if any(isinstance(layer, _CACHED) for layer in layers) and _is_used_up(layers[-1]):
+            raise Unfit("its cache would give the same coroutine or generator twice; use @tool(cache=seconds) instead")
         try:
             signature = _signature(function)
         except (ValueError, TypeError) as error:
@@ -119,7 +121,16 @@ class Signature:
         )
 
 
-_MANAGERS = [contextlib.contextmanager(iter).__code__, contextlib.asynccontextmanager(aiter).__code__]  # type: ignore[arg-type, attr-defined]
+def _is_used_up(function: Any) -> bool:
+    """Whether what this gives can be used once."""
+    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    return any(is_one(function) for is_one in kinds)
+
+
+_CACHED = type(functools.cache(iter))
+
+_MANAGERS = [getattr(contextlib, name)(iter).__code__ for name in ("contextmanager", "asynccontextmanager")]
+"""What stands in the place of a generator function that one of these decorates."""
 
 
 def name_of(function: Callable[..., object]) -> str:

@@ -12,7 +12,8 @@ from typing_extensions import Unpack
 from .context import Context
 from .errors import ToolDefinitionError
 from .guard import Guard, guard_of
-from .invoke import check_isolated, invoke, invoke_in_process
+from .invoke import invoke
+from .isolation import check_isolated, invoke_in_process
 from .policy import Policy, PolicyOptions
 
 if TYPE_CHECKING:

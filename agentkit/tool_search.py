@@ -3,12 +3,13 @@
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from .errors import ConfigError, ToolFailed
 from .messages import Message, ToolResult
+from .policy import Policy
 from .tool import Tool
 
 SEARCH = "search_tools"
@@ -36,7 +37,7 @@ class ToolSearch:
     @property
     def tool(self) -> Tool:
         """The one that searches."""
-        return Tool.of(self.search_tools)
+        return replace(Tool.of(self.search_tools), policy=Policy(effects="read"))  # @tool would load pydantic at once
 
     def search_tools(self, query: str) -> list[dict[str, str]]:
         """Search for further tools. Those found can be called from then on.
@@ -64,7 +65,7 @@ def found_in(messages: Iterable[Message]) -> list[str]:
         if isinstance(message, ToolResult) and message.name == SEARCH and not message.is_error:
             try:
                 names |= {each["name"]: None for each in json.loads(message.full or message.content)}
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, RecursionError):
                 continue  # a history that somebody has edited
     return list(names)
 
@@ -85,6 +86,9 @@ class _Index:
             "INSERT INTO tools VALUES (?, ?, ?, ?)",
             [(t.name, _words(t.name), t.description, _parameters(t)) for t in tools],
         )
+
+    def __del__(self) -> None:
+        self._rows.close()
 
     def best(self, query: str, count: int) -> list[str]:
         """The names of the tools that fit best; a word in the name counts more than one in the description."""

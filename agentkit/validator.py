@@ -8,12 +8,14 @@ import builtins
 import functools
 import json
 import operator
+import re
 import types
 import typing
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, EnumMeta
 from inspect import formatannotation
+from itertools import chain, count
 from types import GenericAlias, NoneType, UnionType
 from typing import Annotated, Any, Literal, NewType, TypeAlias, Union, get_args, get_origin
 
@@ -41,6 +43,8 @@ class Validator:
     """pydantic's `validate_json`: JSON text -> the arguments that are in it, as the function's types, by parameter."""
     schema: JsonSchemaValue
     """The object it takes: a property for each parameter, in order, and `$defs`."""
+    secrets: frozenset[str]
+    """Parameters in which there is something secret."""
     has_decimals: bool
 
     @classmethod
@@ -70,13 +74,29 @@ class Validator:
             adapter.rebuild()  # fails, and names what is not defined
         generator = _JsonSchema()
         schema = generator.generate(_without(plain, adapter.core_schema)) if len(plain) < len(parameters) else {}
-        json.dumps(schema, allow_nan=False)  # what a `Field` adds may be infinite, or anything at all
+        text = json.dumps(schema, allow_nan=False)  # what a `Field` adds may be infinite, or anything at all
+        secrets = _secrets(schema) if _IS_SECRET in text else frozenset()
         known = {name: json_schema for name, (_, json_schema) in plain.items()} | schema.get("properties", {})
         schema["properties"] = {p.name: known[p.name] for p in parameters}
-        return cls(validate=adapter.validator.validate_json, schema=schema, has_decimals=generator.has_decimals)
+        return cls(
+            validate=adapter.validator.validate_json,
+            schema=schema,
+            secrets=secrets,
+            has_decimals=generator.has_decimals,
+        )
 
 
-def _without(names: Collection[str], schema: Any) -> CoreSchema:
+def _secrets(schema: JsonSchemaValue) -> frozenset[str]:
+    """Properties in which there is, or may be by way of `$defs`, something that is written and never shown."""
+    by_reference = '"$ref"' if _IS_SECRET in json.dumps(schema.get("$defs")) else _IS_SECRET
+    texts = {name: json.dumps(each) for name, each in schema["properties"].items()}
+    return frozenset(name for name, text in texts.items() if _IS_SECRET in text or by_reference in text)
+
+
+_IS_SECRET = '"writeOnly": true'
+
+
+def _without(names: Collection[str], schema: Any) -> Any:
     """The schema of one object, without some of its fields."""
     if schema["type"] == "definitions":
         return {**schema, "schema": _without(names, schema["schema"])}
@@ -176,9 +196,9 @@ def _plain_type(annotation: Any) -> _Both | None:
     if isinstance(annotation, type) and annotation in _SIMPLE:
         core, word = _SIMPLE[annotation]
         return core(), {"type": word}
-    args = get_args(annotation)
+    args: tuple[Any, ...] = get_args(annotation)
     match get_origin(annotation):
-        case builtins.list if items := _plain_type(*args):
+        case builtins.list if len(args) == 1 and (items := _plain_type(*args)):
             return core_schema.list_schema(items[0]), {"items": items[1], "type": "array"}
         case typing.Union | types.UnionType if len(args) == 2 and args[1] is NoneType:
             return _or_none(_plain_type(args[0]))
@@ -256,17 +276,45 @@ class _Members:
         return core_schema.no_info_after_validator_function(enum, core_schema.literal_schema(self.values))
 
 
-class _JsonSchema(GenerateJsonSchema):
-    """pydantic's JSON Schema, but what JSON cannot carry is refused at any depth, and titles are what somebody gave."""
+class _Methods(dict[str, Callable[[Any], JsonSchemaValue]]):
+    """The methods of a generator by the types of schema they are for, each looked up when it is needed."""
 
+    def __init__(self, generator: GenerateJsonSchema) -> None:
+        self.generator = generator
+
+    def __missing__(self, kind: str) -> Callable[[Any], JsonSchemaValue]:
+        method: Callable[[Any], JsonSchemaValue] = getattr(self.generator, f"{kind.replace('-', '_')}_schema")
+        self[kind] = method
+        return method
+
+
+class _JsonSchema(GenerateJsonSchema):
+    """pydantic's JSON Schema, but what JSON cannot carry is refused at any depth, and titles are what somebody gave.
+
+    A definition's name is final when it is given, since looking for a better one afterwards takes pydantic long.
+    """
+
+    mode: Any = "validation"  # pydantic's property looks it up again and again
     has_decimals = False
 
+    def build_schema_type_to_method(self) -> Any:
+        return _Methods(self)
+
     def generate(self, schema: CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
-        result = super().generate(schema, mode)
-        for key, definition in result.get("$defs", {}).items():
+        result = self.generate_inner(schema)
+        used = {self.json_to_defs_refs.get(ref) for ref in self.get_json_ref_counts(result)}
+        definitions = {key: each for key, each in self.definitions.items() if key in used}
+        for key, definition in definitions.items():
             if self.normalize_name(definition.get("title", "")) in (key, *key.split("__")):  # the name of the class
                 del definition["title"]
-        return result
+        return self.sort({**result, "$defs": definitions} if definitions else result)
+
+    def get_defs_ref(self, core_mode_ref: tuple[Any, JsonSchemaMode]) -> Any:
+        """The name of the class; where that is taken, with its module, and with a number if that is taken too."""
+        whole = re.sub(r":\d+", "", core_mode_ref[0])  # the id
+        short = re.sub(r"[^][,]*\.", "", whole)
+        names = map(self.normalize_name, chain((short, whole), (f"{whole}-{n}" for n in count(2))))
+        return next(name for name in names if name not in self.defs_to_core_refs)
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -314,6 +362,8 @@ def as_json(default: object) -> Any:
     Raises:
         PydanticSerializationError: it has no place there: it is infinite, or of a type of its own.
     """
+    if default is None or type(default) in (bool, int, str):
+        return default
     try:
         value = to_jsonable_python(sorted(default, key=repr) if isinstance(default, frozenset) else default)
         json.dumps(value, allow_nan=False)

@@ -380,7 +380,8 @@ def imported(root: Path) -> dict[str, list[str]]:
 def nothing_runs_what_it_reads(house: House) -> Iterator[str]:
     for module in house.modules.values():
         for found in house.imports(module):
-            if advice := house.banned.get(found.target.split(".")[0]):
+            library = found.target.split(".")[0]
+            if (advice := house.banned.get(library)) and module.file not in house.doors.get(library, ()):
                 yield module.at(found, f"{found.target!r} runs what it reads; {advice}")
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Call) and (advice := house.banned.get(f"{called(node)}()")):

@@ -17,6 +17,7 @@ LAYERS: dict[str, list[Place]] = {
         "context",
         "signature",
         "validator",
+        "json_schema",
         "strict_json",
         "mend",
         "arguments",
@@ -24,6 +25,7 @@ LAYERS: dict[str, list[Place]] = {
         "results",
         "policy",
         "guard",
+        "isolation",
         "invoke",
         "dialects.*",
         "tool",
@@ -31,7 +33,12 @@ LAYERS: dict[str, list[Place]] = {
         "tool_search",
         "registry",
         "loader",
+        "compatibility",
+        "schema_changes",
         "lockfile",
+        "changes",
+        "lint_words",
+        "lint_rules",
         "lint",
     ],
     "models": [
@@ -85,6 +92,7 @@ DOORS: dict[str, list[str]] = {
     "typer": ["agentkit/cli/"],
     "rich": ["agentkit/cli/"],
     "h11": ["agentkit/testing/"],
+    "pickle": ["agentkit/isolation.py"],  # between a process and its own child, which runs the caller's own code
     "pydantic_monty": ["tools/_monty.py"],
     "psycopg": ["tools/_sql_postgres.py"],
 }

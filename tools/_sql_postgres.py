@@ -27,11 +27,12 @@ from agentkit import ToolFailed
 if TYPE_CHECKING:
     import psycopg
 
-_LOCK_SECONDS = 2.0
+_LOCK_SECONDS = 1.0
 _GRACE = 2.0  # seconds after which a server that has not kept to its time limits is left
 _MESSAGE = 500
 _NAMES = 1_000
 _WITH_COLUMNS = 60
+_SHORT = 200  # bytes of a cell below which saying how to read on would take more than it tells
 _BYTEA = 17
 
 _INSTALL = 'PostgreSQL cannot be read here; tell the user to pip install "psycopg[binary]"'
@@ -77,7 +78,8 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
 
 _TABLES: LiteralString = (
     """
-SELECT c.oid::regclass::text, CASE WHEN c.relkind IN ('v', 'm') THEN 'view' ELSE 'table' END, c.relname, c.oid
+SELECT c.oid::regclass::text, CASE WHEN c.relkind IN ('v', 'm') THEN 'view' ELSE 'table' END,
+       format('%I.%I', n.nspname, c.relname), c.relname, c.oid
 """
     + _READABLE
     + """
@@ -281,30 +283,28 @@ class _Reading:
         name = missing.partition('"')[2].partition('"')[0]
         return _near(name, [shown for shown, *_ in self._relations()])
 
-    def _relations(self) -> list[tuple[str, str, str, int]]:
+    def _relations(self) -> list[tuple[str, str, str, str, int]]:
         return self._begun().execute(_TABLES, [list(self.database.schemas)]).fetchall()
 
     def tables(self, part: str) -> tuple[list[tuple[str, str, list[str]]], int]:
-        found = [
-            each for each in self._relations() if part.lower() in each[0].lower() or part.lower() in each[2].lower()
-        ]
+        found = [each for each in self._relations() if part.lower() in each[2].lower() + each[3].lower()]
         columns: dict[int, list[str]] = {}
         if len(found) <= _WITH_COLUMNS:
             for oid, name, *_ in self._begun().execute(_COLUMNS, [[oid for *_, oid in found]]):
                 columns.setdefault(oid, []).append(name)
-        named = [(shown, kind, columns.get(oid, [])) for shown, kind, _, oid in found[:_NAMES]]
+        named = [(shown, kind, columns.get(oid, [])) for shown, kind, *_, oid in found[:_NAMES]]
         return named, max(0, len(found) - _NAMES)
 
     def table(self, name: str) -> str:
         found = self._relations()
         plain = name.replace('"', "").lower()
-        same = [each for each in found if name in (each[0], each[2])] or [
-            each for each in found if plain in (each[0].replace('"', "").lower(), each[2].lower())
+        same = [each for each in found if name in (each[0], *each[2:4])] or [
+            each for each in found if plain in [part.replace('"', "").lower() for part in (each[0], *each[2:4])]
         ]
         if not same:
             meant = _near(name, [shown for shown, *_ in found])
             raise ToolFailed(f"there is no table {name[:_MESSAGE]!r}{meant}; list_tables shows what there is")
-        shown, kind, _, oid = same[0]
+        shown, kind, *_, oid = same[0]
         columns = self._begun().execute(_COLUMNS, [[oid]]).fetchall()
         about, constraints, definition = self._begun().execute(_ABOUT, [oid]).fetchone() or (None, [], None)
         lines = [(column, note) for _, _, column, note in columns] + [(constraint, "") for constraint in constraints]
@@ -379,13 +379,14 @@ def _cell(text: str | None, limit: int) -> str:
         return json.dumps(f"{head}… [cut]", ensure_ascii=False)
     for end in islice(range(len(head), 0, -1), 8):  # the last escape may be cut in two
         with suppress(ValueError):
-            value = json.loads(f'{head[:end]}"')
-            return json.dumps(f"{value}… [cut; read on with substr(..., {len(value) + 1})]", ensure_ascii=False)
-    return json.dumps(f"{head}… [cut]", ensure_ascii=False)
+            head = json.loads(f'{head[:end]}"')
+            break
+    more = f" [cut; read on with substr(..., {len(head) + 1})]" if limit > _SHORT else ""
+    return json.dumps(f"{head}…{more}", ensure_ascii=False)
 
 
 def _near(name: str, names: list[str]) -> str:
-    last = {each.rpartition(".")[2].strip('"').lower(): each for each in names}
+    last = {each.rpartition(".")[2].strip('"').lower(): each for each in reversed(names)}
     near = get_close_matches(name.rpartition(".")[2].lower()[:_MESSAGE], last, n=3)
     return f"; did you mean {' or '.join(last[each] for each in near)}?" if near else ""
 

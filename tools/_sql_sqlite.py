@@ -28,7 +28,7 @@ _BUSY_SECONDS = 2.0
 _NAMES = 1_000
 _WITH_COLUMNS = 60
 _NAMED = 200
-_INNOCUOUS = 0x200000  # SQLite's own flag for a function without side effects that tells no secrets
+_SHORT = 200  # bytes of a cell below which saying how to read on would take more than it tells
 
 _LIMITS = {
     sqlite3.SQLITE_LIMIT_LENGTH: 10_000_000,
@@ -40,6 +40,8 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 0,
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
+# SQLite's own flag, SQLITE_INNOCUOUS, on each function without side effects that tells no secrets.
+_FUNCTIONS = f"SELECT lower(name), min(flags & {0x200000}) FROM pragma_function_list GROUP BY 1"
 _SEARCHING = {"bm25", "highlight", "match", "matchinfo", "offsets", "snippet", "rtreedepth", "rtreenode"}
 _PRAGMAS_ABOUT = {
     "foreign_key_list", "index_info", "index_list", "index_xinfo", "table_info", "table_list", "table_xinfo"
@@ -76,9 +78,9 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     _confine(request["seconds"])
     if sqlite3.sqlite_version_info < (3, 31):
         return {"error": f"SQLite {sqlite3.sqlite_version} is too old to be kept from writing; tell the user"}
-    guard = _Guard(request["seconds"])
+    guard, busy = _Guard(request["seconds"]), min(_BUSY_SECONDS, request["seconds"])
     try:
-        with closing(sqlite3.connect(request["uri"], _BUSY_SECONDS, isolation_level=None, uri=True)) as connection:
+        with closing(sqlite3.connect(request["uri"], busy, isolation_level=None, uri=True)) as connection:
             try:
                 guard.watch(connection)
                 return _ASKED[request["kind"]](connection, request)
@@ -114,17 +116,18 @@ class _Guard:
         self.ends = time.monotonic() + seconds
         self.refused = ""
         """What was refused first, in words."""
-        self.harmless: set[str] = set()
+        self.harmless = set(_SEARCHING)
 
     def watch(self, connection: sqlite3.Connection) -> None:
         """Set the limits; from here on the connection only reads."""
         connection.set_progress_handler(lambda: time.monotonic() > self.ends, _STEPS)
         for limit, value in _LIMITS.items():
             connection.setlimit(limit, value)
-        for pragma in ("query_only=ON", "trusted_schema=OFF", "temp_store=MEMORY", "mmap_size=0", "cell_size_check=ON"):
+        for pragma in ("query_only=ON", "temp_store=MEMORY", "mmap_size=0", "cell_size_check=ON"):
             connection.execute(f"PRAGMA {pragma}")
-        listed = "SELECT lower(name) FROM pragma_function_list GROUP BY 1 HAVING min(flags & ?) > 0"
-        self.harmless = _SEARCHING | {name for (name,) in connection.execute(listed, [_INNOCUOUS])}
+        for name, flag in connection.execute(_FUNCTIONS):
+            if flag or name.startswith(("json", "->")):  # those lack the flag in some versions, by a slip
+                self.harmless.add(name)
         # When a virtual table is first named, SQLite asks for what it would need to make it and to write into it.
         virtual = connection.execute(f"SELECT name FROM sqlite_master WHERE rootpage = 0 LIMIT {_NAMED}").fetchall()
         for name in (
@@ -197,7 +200,7 @@ def _cell(value: object, limit: int) -> object:
         return "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, str) and len(data := value.encode("utf-8", "replace")) > limit:
         head = data[:limit].decode("utf-8", "ignore")
-        return f"{head}… [cut; read on with substr(..., {len(head) + 1})]"
+        return f"{head}…" + (f" [cut; read on with substr(..., {len(head) + 1})]" if limit > _SHORT else "")
     return value
 
 
@@ -215,7 +218,7 @@ def _tables(connection: sqlite3.Connection, request: Mapping[str, Any]) -> dict[
 def _table(connection: sqlite3.Connection, request: Mapping[str, Any]) -> dict[str, Any]:
     """How a table or view was created, and its indexes."""
     asked = request["statement"].removeprefix("main.")
-    wanted = {asked, asked.strip("\"`[]'").replace('""', '"')}
+    wanted = {asked, asked[1:-1].replace('""', '"') if asked[:1] in {'"', "`", "["} else asked}
     names = [name for name, _ in _relations(connection)]
     same = [name for name in names if name in wanted] or [
         name for name in names if name.lower() in {each.lower() for each in wanted}

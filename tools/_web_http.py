@@ -84,9 +84,7 @@ class Reach:
         if isinstance(self.allow, str):
             raise TypeError(f"allow={self.allow!r}: write the hosts as a tuple, such as ('example.com',)")
         for host in self.allow:
-            name = host.removeprefix("*.")
-            if not name or name != name.lower() or not name.isascii() or set("*/@ ") & set(name) or name[-1] == ".":
-                raise ValueError(f"allow={host!r}: write a host as 'example.com', or '*.example.com' for all below it")
+            _must_be_a_host(host)
         if not self.user_agent.isascii() or not self.user_agent.isprintable():
             raise ValueError(f"user_agent={self.user_agent!r}: write plain letters")
         if self.ca_file is not None:
@@ -207,6 +205,16 @@ class Reach:
                 "\r\n",
             ]
         ).encode("ascii")
+
+
+def _must_be_a_host(pattern: str) -> None:
+    host = pattern.removeprefix("*.")
+    try:
+        if parse(f"http://[{host}]/" if ":" in host else f"http://{host}/").host == host:
+            return
+    except ToolFailed:
+        pass
+    raise ValueError(f"allow={pattern!r}: write a host as 'example.com', or '*.example.com' for all names below it")
 
 
 def _matches(host: str, pattern: str) -> bool:

@@ -1,31 +1,25 @@
 """HTML to text that reads well: headings, paragraphs, lists, rows of tables, links with where they lead.
 
-HTML is cut into tags and text as the standard says (what is not closed goes on to the end), so each character is
-looked at once or twice, whatever the page: there is no page that takes long. Who can write a page can hide text in it
-that a reader does not see and a model would. Scripts, styles, comments and what is marked as hidden are left out; text
-that a style sheet hides cannot be told from other text.
+Who writes a page can put text into it that a reader does not see and a model would. Scripts, comments and what is
+marked as hidden are left out; what only a style sheet hides cannot be told from other text.
 """
 
-import html
 import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urljoin
 
+from ._web_html import read, unescaped
+from ._web_text import LINE_ENDS, cleaned
+
 _SPACE = re.compile(r"[ \t\n\r\f\xa0]+")
-_TAG = re.compile(r"</?([a-zA-Z][^\s/>]*+)")
-_ATTRIBUTE = re.compile(
-    r"""[\s/]*+(?:(?P<end>>)|(?P<name>[^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?P<value>"[^"]*+"|'[^']*+'|(?!["'])[^\s>]*+))?)"""
-)
-_QUOTE_NEXT = re.compile(r"\s*+=\s*+[\"']")
-_COMMENT_END = re.compile(r"--!?>")
-_LONG_NUMBER = re.compile(r"&#(?:[0-9]{8,}+|[xX][0-9a-fA-F]{7,}+);?")
 _HIDDEN_STYLE = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|(?:opacity|font-size)\s*:\s*0*\.?0+(?![.\d])",
+    r"display\s*+:\s*+none|visibility\s*+:\s*+(?:hidden|collapse)"
+    r"|(?:opacity|font-size)\s*+:\s*+(?:0++(?:\.0*+)?|\.0++)(?![.\d])",
     re.IGNORECASE,
 )
-_ONLY_BARS = re.compile(r"[ |]+")
+_ONLY_BARS = re.compile(r"[ |\n]++")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _MAX_LINK = 2000
 _MAX_STYLE = 2000
@@ -34,79 +28,16 @@ _MAX_LOOK_UP = 64
 _MAX_INDENT = 8
 
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-_VOID = frozenset(
-    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
-)
-_ONLY_TEXT = frozenset(["script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"])
-_NOT_READ = frozenset(
-    [
-        "script",
-        "style",
-        "template",
-        "svg",
-        "canvas",
-        "iframe",
-        "object",
-        "audio",
-        "video",
-        "select",
-        "datalist",
-        "noembed",
-        "noframes",
-        "textarea",
-        "title",
+_VOID, _NOT_READ, _PARAGRAPHS, _LINES = (
+    frozenset(names.split())
+    for names in (
+        "area base br col embed hr img input link meta param source track wbr",
+        "script style template svg canvas iframe object audio video select datalist noembed noframes textarea title "
         "xmp",
-    ]
-)
-_PARAGRAPHS = frozenset(
-    [
-        "p",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "ul",
-        "ol",
-        "dl",
-        "table",
-        "pre",
-        "blockquote",
-        "figure",
-        "hr",
-        "article",
-        "section",
-    ]
-)
-_LINES = frozenset(
-    [
-        "address",
-        "aside",
-        "body",
-        "caption",
-        "dd",
-        "details",
-        "dialog",
-        "div",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "footer",
-        "form",
-        "header",
-        "legend",
-        "li",
-        "main",
-        "nav",
-        "option",
-        "search",
-        "summary",
-        "tbody",
-        "tfoot",
-        "thead",
-        "tr",
-    ]
+        "p h1 h2 h3 h4 h5 h6 ul ol dl table pre blockquote figure hr article section",
+        "address aside body caption dd details dialog div dt fieldset figcaption footer form header legend li main nav "
+        "option search summary tbody tfoot thead tr",
+    )
 )
 _ENDED_BY: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     # a tag -> what it ends if that is open, unless something of these stands between
@@ -118,93 +49,13 @@ _ENDED_BY: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "a": (frozenset(["a"]), frozenset(["table"])),
 }
 _ENDS_P = (frozenset(["p"]), frozenset(["table", "td", "th", "button", "li"]))
-# What a reader does not see: control, format and filler characters, those that turn the direction of writing, and
-# variation selectors and tags, in which whole messages can be hidden.
-_INVISIBLE = re.compile(
-    "[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
-    "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
-    "\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
-)
-_LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-
-
-def cleaned(text: str) -> str:
-    """Text without what a reader does not see, with line ends of one kind."""
-    return _INVISIBLE.sub("", _LINE_ENDS.sub("\n", text)).replace("\xa0", " ")
 
 
 def text_of_html(source: str, url: str) -> tuple[str, str]:
     """The title of a page, and its text."""
     page = _Page(url)
-    _read(source, page)
+    read(source, page)
     return " ".join(cleaned(page.title).split()), page.text()
-
-
-def _read(source: str, page: "_Page") -> None:
-    """Cut HTML into tags and text."""
-    at, end = 0, len(source)
-    while at < end:
-        begin = source.find("<", at)
-        if begin < 0:
-            begin = end
-        if begin > at:
-            page.say(_unescaped(source[at:begin]))
-        at = begin
-        if at == end:
-            return
-        tag = _TAG.match(source, at)
-        if tag is None:
-            at = _not_a_tag(source, at, page)
-            continue
-        name = tag[1].lower()
-        found = _attributes(source, tag.end())
-        if found is None:
-            return
-        attributes, at = found
-        if tag[0].startswith("</"):
-            page.close(name)
-            continue
-        page.open(name, attributes)
-        if name in _ONLY_TEXT:
-            stop = re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE).search(source, at)
-            page.raw(name, source[at : stop.start() if stop else end])
-            at = stop.start() if stop else end
-
-
-def _not_a_tag(source: str, at: int, page: "_Page") -> int:
-    """After a `<` that begins no tag: a comment, or itself."""
-    if source.startswith("<!--", at):
-        closed = _COMMENT_END.search(source, at + 2)
-        return closed.end() if closed else len(source)
-    if source.startswith(("<!", "<?", "</"), at):
-        close = source.find(">", at)
-        return close + 1 if close >= 0 else len(source)
-    page.say("<")
-    return at + 1
-
-
-_WANTED = frozenset(["href", "hidden", "aria-hidden", "style", "alt", "open", "start", "type"])
-
-
-def _attributes(source: str, at: int) -> tuple[dict[str, str], int] | None:
-    """The attributes of a tag that matter here, and where it ends; None if it does not."""
-    found: dict[str, str] = {}
-    while attribute := _ATTRIBUTE.match(source, at):
-        at = attribute.end()
-        if attribute["end"]:
-            return found, at
-        if attribute["value"] is None and _QUOTE_NEXT.match(source, at):
-            return None
-        name = attribute["name"].lower() if len(attribute["name"]) < 20 else ""
-        if name in _WANTED and name not in found:
-            value = attribute["value"] or ""
-            value = value[1:-1] if value[:1] in ('"', "'") else value
-            found[name] = _unescaped(value[: _MAX_LINK * 2])
-    return None
-
-
-def _unescaped(text: str) -> str:
-    return html.unescape(_LONG_NUMBER.sub("\ufffd", text)) if "&" in text else text
 
 
 class _Page:
@@ -227,6 +78,7 @@ class _Page:
         self._prefix = ""
         self._cells = 0
         self._row_words = 0
+        self._fresh_cell = False
 
     def text(self) -> str:
         """All of it."""
@@ -265,7 +117,7 @@ class _Page:
     def raw(self, name: str, source: str) -> None:
         """The text of something in which there are no tags."""
         if name == "title" and not self.title and not self._names["svg"]:
-            self.title = _unescaped(source[:_MAX_TITLE])
+            self.title = unescaped(source[:_MAX_TITLE])
 
     def say(self, text: str) -> None:
         """Text between tags."""
@@ -273,7 +125,7 @@ class _Page:
             return
         fresh = bool(self._gap) or not self._out
         if self._verbatim:
-            text = _LINE_ENDS.sub("\n", text)
+            text = LINE_ENDS.sub("\n", text)
             text = text.removeprefix("\n") if fresh else text
         else:
             text = _SPACE.sub(" ", text)
@@ -282,13 +134,13 @@ class _Page:
             self._write(text)
 
     def _write(self, text: str) -> None:
-        if self._gap and self._out:
+        if self._gap and self._out and not self._fresh_cell:
             self._out.append("\n" * self._gap)
         if self._prefix:
             self._out.append(self._prefix)
-        self._gap, self._prefix = 0, ""
+        self._gap, self._prefix, self._fresh_cell = 0, "", False
         self._out.append(text)
-        self._words += not text.isspace()
+        self._words += not _ONLY_BARS.fullmatch(text)
 
     def _void(self, name: str, attributes: Mapping[str, str]) -> None:
         if name == "base":
@@ -323,6 +175,7 @@ class _Page:
         elif name == "pre":
             self._verbatim += 1
         elif name == "tr":
+            self._gap = 1 if self._cells else self._gap
             self._cells, self._row_words = 0, self._words
         elif name in ("td", "th"):
             if self._cells:
@@ -333,8 +186,8 @@ class _Page:
         """A bar, in the line of the cells before it."""
         if self._words > self._row_words:
             self._gap = 0
-        self._write(" | ")
-        self._words -= 1
+        self._write("| " if self._gap or not self._out else " | ")
+        self._fresh_cell = True
 
     def _end_last(self, names: frozenset[str], barriers: frozenset[str]) -> None:
         """End the innermost of these, if that is near and nothing stands between."""

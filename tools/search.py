@@ -35,7 +35,7 @@ _MAX_OF_ONE_FILE = 3
 _MAX_LINES = 5
 _MAX_LINE = 200
 _PASSAGE = 800
-_PIECE, _OVERLAP = 2_000, 100
+_PIECES = re.compile(r".{1,2000}(?!\w)|.{1,2000}")  # of an endless line, with no word cut in two if that can be
 _UNSURE_SECONDS = 2  # two changes within the finest time that a file system tells cannot be told apart
 
 _TABLE = """
@@ -181,8 +181,7 @@ def _passages(text: str) -> Iterator[tuple[int, str]]:
     lines: list[str] = []
     first, size = 1, 0
     for number, line in enumerate(unicodedata.normalize("NFC", text).translate(_DROPPED).split("\n"), start=1):
-        for start in range(0, max(1, len(line)), _PIECE - _OVERLAP):
-            piece = line[start : start + _PIECE]
+        for piece in _PIECES.findall(line) or [""]:
             if size and size + len(piece) > (_PASSAGE if piece.strip() else _PASSAGE // 2):
                 yield first, _spaced("\n".join(lines))
                 first, lines, size = number, [], 0

@@ -292,4 +292,5 @@ def default_told(schema: Mapping[str, Any]) -> str:
 
 def sentences(*texts: str) -> str:
     """One text of several, of which some are empty."""
-    return " ".join(text if text[-1] in ".!?:" else f"{text}." for text in texts if text)
+    *before, last = [text for text in texts if text] or [""]
+    return " ".join([*(text if text[-1] in ".!?:" else f"{text}." for text in before), last])

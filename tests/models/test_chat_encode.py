@@ -71,6 +71,7 @@ def test_the_whole_body() -> None:
                         "required": ["sku"],
                         "additionalProperties": False,
                     },
+                    "strict": True,
                 },
             }
         ],

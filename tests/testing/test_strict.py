@@ -31,6 +31,22 @@ def strict_tool(**schema: Any) -> dict[str, Any]:
     return {"tools": [tool(strict=True, parameters={**SCHEMA, **schema})]}
 
 
+def strict_property(**schema: Any) -> dict[str, Any]:
+    return strict_tool(properties={"x": schema})
+
+
+def nested(levels: int) -> dict[str, Any]:
+    schema = SCHEMA
+    for _ in range(levels - 1):
+        schema = {**SCHEMA, "properties": {"x": schema}}
+    return schema
+
+
+def many(count: int) -> dict[str, Any]:
+    properties = {f"p{n}": {"type": "string"} for n in range(count)}
+    return strict_tool(properties=properties, required=list(properties))
+
+
 def calling(**fields: Any) -> dict[str, Any]:
     return {"messages": [USER, {**ASKED, "tool_calls": [{**CALL, **fields}]}, RESULT]}
 
@@ -75,6 +91,13 @@ TAKEN: list[Any] = [
     strict_tool(),
     strict_tool(properties={"x": {"anyOf": [{"$ref": "#/$defs/D"}, {"type": "null"}]}}, **{"$defs": {"D": SCHEMA}}),
     strict_tool(properties={"default": {"type": "string"}}, required=["default"]),
+    strict_property(type=["string", "null"], description="d", title="t", pattern="^a", minLength=1, format="uuid"),
+    strict_property(type="number", minimum=0, exclusiveMaximum=1, multipleOf=0.1),
+    strict_property(type="array", items={"type": "string", "enum": ["a"]}, minItems=1, maxItems=2),
+    strict_property(anyOf=[{"$ref": "#"}, {"type": "string", "const": "a"}]),
+    strict_property(type="integer", enum=list(range(1000))),
+    strict_tool(**nested(10)),
+    many(5000),
     {"stream": True, "stream_options": {"include_usage": True}},
     {"temperature": 0, "top_p": 1.0, "max_tokens": 1, "stop": ["\n"], "seed": 7, "n": 1},
     {"temperature": None, "tools": None, "stream": None},
@@ -165,6 +188,21 @@ REFUSED: list[tuple[Any, str]] = [
     (strict_tool(properties={"x": {"anyOf": [{"type": "array", "items": {"type": "object"}}]}}),
      "tools[0].function.parameters.properties.x.anyOf[0].items"),
     (strict_tool(**{"$defs": {"D": {"type": "object"}}}), "tools[0].function.parameters.$defs.D"),
+    *[(strict_property(**schema), "tools[0].function.parameters.properties.x") for schema in (
+        {"enum": ["a"]}, {"const": "a"}, {"type": "text"}, {"type": "string", "format": "uri"},
+        {"type": "string", "pattern": "^(?!a)"}, {"type": "string", "examples": ["a"]},
+        {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
+        {"type": "array", "prefixItems": [{"type": "string"}]}, {"type": "array"},
+        {"type": "object", "additionalProperties": {"type": "string"}}, {"not": {"type": "string"}},
+        {"allOf": [{"type": "string"}]}, {"$ref": "#/$defs/D"}, {"$ref": "https://example.com"})],
+    (strict_property(type="array", items=True), "tools[0].function.parameters.properties.x.items"),
+    (strict_property(type="integer", enum=list(range(1001))), "tools[0].function.parameters"),
+    (strict_property(type="string", enum=["x" * 60 + str(n) for n in range(251)]),
+     "tools[0].function.parameters.properties.x.enum"),
+    (strict_property(type="string", const="x" * 120_000), "tools[0].function.parameters"),
+    (strict_tool(**nested(11)), "tools[0].function.parameters" + ".properties.x" * 10),
+    (strict_tool(anyOf=[SCHEMA]), "tools[0].function.parameters"),
+    (many(5001), "tools[0].function.parameters"),
     ({"tool_choice": "auto"}, "tool_choice"),
     ({"parallel_tool_calls": False}, "parallel_tool_calls"),
     ({"tools": [tool()], "tool_choice": "any"}, "tool_choice"),

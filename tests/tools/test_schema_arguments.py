@@ -78,7 +78,7 @@ def test_a_string_inside_the_arguments_is_never_decoded() -> None:
         ("{'a': 1}", "not one JSON object: Invalid JSON"),
         ('{"a": 1} {"b": 2}', "not one JSON object: Invalid JSON"),
         ('{"a": 1} and that is it', "not one JSON object: Invalid JSON"),
-        ('```json\n{"a": 1}\n```', "not one JSON object: Invalid JSON"),
+        ('```json\n{"a": 1}\n```', "are in a Markdown fence; send nothing but the object"),
         ('{"a": "\n"}', "not one JSON object: Invalid JSON"),
         ('{"a": tru}', "not one JSON object: Invalid JSON"),
         ('{"a": 01}', "not one JSON object: Invalid JSON"),
@@ -156,8 +156,8 @@ def test_a_key_is_found_twice_also_where_defaults_are_filled_in() -> None:
             ],
         ),
         (
-            '{"items": [], "city": null}',
-            ['- city: Input should be a valid string, got null; expected: {"type": "string"}'],
+            '{"items": null, "city": null}',
+            ["- items: Input should be a valid array, got null"],
         ),
         (
             '{"items": [{"sku": "x"}, {"price": "free"}, 3]}',

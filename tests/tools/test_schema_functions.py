@@ -8,15 +8,16 @@ import json
 import math
 import operator
 import os
+import typing
 import unittest.mock
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, overload
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, Required, TypedDict, overload
 
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, WithJsonSchema
-from typing_extensions import TypeAliasType
+from typing_extensions import ReadOnly, TypeAliasType, Unpack
 
 from agentkit.context import Context
 from agentkit.errors import InvalidArguments, ToolDefinitionError
@@ -278,10 +279,12 @@ def météo(city: str) -> None: ...
         (functools.partial(Shop, 1), ["tool 'Shop': it is a class"]),
         (lambda x: x, ["tool '<lambda>': ", "name=..."]),
         (météo, ["tool 'météo': ", "1 to 64 letters, digits, _ and -", "name=..."]),
-        (generator, ["tool 'generator': it is a generator", "return a list"]),
-        (async_generator, ["tool 'async_generator': it is a generator", "return a list"]),
-        (functools.partial(generator), ["tool 'generator': it is a generator"]),
-        (functools.lru_cache(generator), ["tool 'generator': it is a generator"]),
+        (contextlib.contextmanager(generator), ["tool 'generator': it gives a context manager", "returns a value"]),
+        (functools.partial(contextlib.contextmanager(generator), 1), ["it gives a context manager"]),
+        (contextlib.asynccontextmanager(async_generator), ["it gives a context manager"]),
+        (functools.lru_cache(generator), ["tool 'generator': its cache would give", "use @tool(cache=seconds)"]),
+        (functools.cache(async_generator), ["tool 'async_generator': its cache would give"]),
+        (functools.cache(Shop.order), ["tool 'order': its cache would give"]),
         (spread, ["tool 'spread', parameter 'options': ", "write the parameters out"]),
         (bare, ["tool 'bare', parameter 'kwargs': ", "write the parameters out"]),
         (Shop.left, ["tool 'left', parameter 'self': ", "pass a bound method"]),
@@ -301,15 +304,66 @@ def test_what_cannot_be_a_tool_is_refused_with_the_way_out(function: Any, words:
         assert word in message
 
 
-def test_a_wrapper_that_drains_a_generator_is_a_function() -> None:
-    """Only what is called decides: here it returns a list."""
+@contextlib.contextmanager
+def timed() -> Iterator[None]:
+    yield
+
+
+def test_generators_are_described_like_any_function() -> None:
+    """What they yield is the progress of the call, and no business of the schema."""
 
     @functools.wraps(generator)
     def drained(*args: Any, **kwargs: Any) -> list[int]:
         return list(generator(*args, **kwargs))
 
-    assert called(drained, n=3) == [3]
-    assert describe(contextlib.contextmanager(generator)).name == "generator"
+    @timed()
+    def guarded(n: int) -> int:
+        return n
+
+    for function in (generator, async_generator, functools.partial(generator), drained, guarded):
+        assert shown(function) == {"n": {"type": "integer"}}
+    assert called(drained, n="3") == [3]
+    assert list(called(generator, n=3)) == [3]
+    assert called(guarded, n=3) == 3
+
+
+class Paging(TypedDict, total=False):
+    """Which part of a long list."""
+
+    first: Required[Annotated[int, Field(ge=1, description="The first row.")]]
+    rows: ReadOnly[int]
+    order: "NotRequired[Shop.Mode]"
+
+
+class Filter(Paging):
+    text: str
+    exact: NotRequired[bool]
+
+
+@pytest.mark.parametrize("word", [Unpack, typing.Unpack])
+def test_the_keys_of_unpacked_options_are_parameters(word: Any) -> None:
+    """`**options: Unpack[Options]` says which names it takes; those that are left out are not in `options`."""
+
+    def find(table: str, **options: Any) -> Any:
+        """Find rows.
+
+        Args:
+            table: Where to look.
+            text: What to look for.
+        """
+        return table, options
+
+    find.__annotations__["options"] = word[Filter]
+    assert required(find) == ["table", "first", "text"]
+    assert shown(find)["first"] == {"type": "integer", "minimum": 1, "description": "The first row."}
+    assert shown(find)["text"] == {"type": "string", "description": "What to look for."}
+    assert called(find, table="t", first="2", text="x") == ("t", {"first": 2, "text": "x"})
+    sent = {"first": 1, "text": "x", "rows": 3, "exact": True}
+    assert called(find, table="t", order="fast", **sent) == ("t", {**sent, "order": Shop.Mode.FAST})
+    with pytest.raises(InvalidArguments, match="there is no such argument; did you mean 'exact'"):
+        called(find, table="t", exakt=True, **sent)
+    find.__annotations__["options"] = word[tuple[int, ...]]
+    assert "parameter 'options': a model cannot know which names ** takes" in refused(find)
 
 
 def test_a_name_that_is_given_is_taken_or_refused_but_never_changed() -> None:

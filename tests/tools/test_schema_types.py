@@ -2,6 +2,7 @@
 
 import collections
 import enum
+import importlib.util
 import json
 import math
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, MutableSequence, Sequence
@@ -40,6 +41,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    EmailStr,
     Field,
     SecretStr,
     StringConstraints,
@@ -356,7 +358,6 @@ class Broken(TypedDict):
         (create_model("Model", f=(int | type[int], ...)), "a class"),
         (create_model("Model", f=(Iterable[int], ...)), "a list can be sent"),
         (create_model("Model", f=(Literal[Colour.RED], ...)), "Literal[Colour.RED]"),
-        (Broken, "Nowhere"),
         (Annotated[str, Field(pattern="(")], "unterminated"),
         (Annotated[float, Field(examples=[math.inf])], "not JSON compliant"),
         (Annotated[str, WithJsonSchema({"enum": {object}})], "not JSON serializable"),
@@ -371,6 +372,21 @@ def test_a_type_json_cannot_carry_is_refused_at_once_and_by_name(annotation: Any
     assert str(caught.value).startswith("tool 'function', parameter 'p': ")
     assert culprit in str(caught.value)
     assert "; annotate it with" in str(caught.value)
+
+
+def test_a_type_that_names_what_is_nowhere_is_refused_with_that_name() -> None:
+    """The annotation can be found, and what it is made of cannot."""
+    with pytest.raises(ToolDefinitionError, match=r"parameter 'p': .*Broken.* needs 'Nowhere'.*; define"):
+        taking(Broken)
+
+
+def test_what_another_package_must_be_there_for_is_said() -> None:
+    """pydantic checks e-mail addresses with a package of somebody else."""
+    if importlib.util.find_spec("email_validator"):
+        assert published(EmailStr) == STRING | {"format": "email"}
+        return
+    with pytest.raises(ToolDefinitionError, match=r"parameter 'p': .*EmailStr.*pip install 'pydantic\[email\]'`$"):
+        taking(EmailStr)
 
 
 def test_only_the_parameter_at_fault_is_named() -> None:
@@ -391,12 +407,12 @@ def test_a_decimal_keeps_its_digits() -> None:
     assert published(Decimal)["anyOf"][0] == {"type": "number"}
 
 
-def test_a_number_beyond_all_limits_is_an_argument_like_any() -> None:
+def test_a_number_beyond_all_limits_is_refused_like_any_other_fault() -> None:
     """A model may write any exponent; it must not break the reading."""
     huge = "1e" + "9" * 30
-    with pytest.raises(InvalidArguments, match="- p: "):
-        taking(Decimal).bind(f'{{"p": {huge}}}', None)
-    assert taking(Any).bind(f'{{"p": {{"x": {huge}}}}}', None)[1]["p"]
+    for annotation, sent in ((Decimal, huge), (Any, f'{{"x": {huge}}}'), (float, huge)):
+        with pytest.raises(InvalidArguments):
+            taking(annotation).bind(f'{{"p": {sent}}}', None)
 
 
 def test_floats_beside_a_decimal_stay_floats() -> None:

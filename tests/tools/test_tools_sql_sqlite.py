@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 import sql_corpus
 from hypothesis import HealthCheck, given, settings
@@ -27,6 +28,7 @@ CREATE TABLE people (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, a
 INSERT INTO people VALUES (1, 'Ada', 36), (2, 'Bo', 17), (3, 'Cy', NULL);
 CREATE INDEX by_name ON people (name);
 CREATE VIEW adults AS SELECT name FROM people WHERE age >= 18;
+CREATE VIEW found AS SELECT '{"a": 7}' ->> 'a' AS x;
 CREATE TRIGGER grow INSTEAD OF INSERT ON adults BEGIN INSERT INTO people (name, age) VALUES (new.name, 18); END;
 CREATE VIRTUAL TABLE notes USING fts5(text);
 INSERT INTO notes VALUES ('hello world'), ('goodbye');
@@ -137,7 +139,8 @@ async def test_what_is_missing_is_said_with_what_may_be_meant(shop: Path) -> Non
 async def test_tables_are_listed_with_their_columns(shop: Path) -> None:
     """Without those in which SQLite keeps its own data; a part of a name picks some."""
     assert (
-        await Database(shop).list_tables() == "view adults(name)\nboxes(id, x0, x1)\nnotes(text)\npeople(id, name, age)"
+        await Database(shop).list_tables()
+        == "view adults(name)\nboxes(id, x0, x1)\nview found(x)\nnotes(text)\npeople(id, name, age)"
     )
     assert await Database(shop).list_tables("OPL") == "people(id, name, age)"
     assert await Database(shop).list_tables("%") == "[no table has that in its name]"
@@ -161,6 +164,7 @@ async def test_full_text_search_and_boxes_work(shop: Path) -> None:
     assert told == '["s"]\n["<hello> world"]'
     assert await Database(shop).query("SELECT id FROM boxes WHERE x0 < 2.5") == '["id"]\n[1]'
     assert await Database(shop).query("SELECT value FROM json_each('[7]')") == '["value"]\n[7]'
+    assert await Database(shop).query("SELECT * FROM found") == '["x"]\n[7]'
     assert "name" in await Database(shop).query("PRAGMA table_info(people)")
 
 
@@ -170,21 +174,23 @@ async def test_no_statement_writes_or_takes_more_than_it_may(
 ) -> None:
     """Whatever a model writes, the file stays as it was, no other comes to be, and the next question is answered."""
     out, before = tmp_path / "out", digest(shop)
-    database = Database(shop, rows=5, bytes=2_000, seconds=0.5)
+    database = Database(shop, rows=5, bytes=2_000, seconds=0.5 if told == sql_corpus.STOPPED else 10)
     said = await outcome(database, statement.replace("{out}", str(out)))
-    assert told in said
+    assert any(part in said for part in told.split("|")), said
     assert len(said.encode()) < 2_300
     assert digest(shop) == before
     assert not out.exists()
     assert sorted(path.name for path in shop.parent.iterdir()) == ["shop.db"]
-    assert await database.query("SELECT count(*) AS n FROM people") == '["n"]\n[3]'
+    if told not in sql_corpus.REFUSED:
+        assert await Database(shop).query("SELECT count(*) AS n FROM people") == '["n"]\n[3]'
 
 
-WORDS = st.sampled_from(
-    "SELECT INSERT UPDATE DELETE INTO FROM people adults notes VALUES (1,'x',2) SET name='x' WHERE WITH x AS (SELECT 1) "
-    "RETURNING * ; -- /* */ PRAGMA user_version=3 journal_mode=wal writable_schema=1 ATTACH VACUUM ' \" ( ) , REPLACE "
-    "CREATE TABLE DROP INDEX by_name BEGIN COMMIT EXPLAIN sqlite_master ALTER RENAME TO temp main. ANALYZE REINDEX".split()
-)
+TEXT = """
+SELECT INSERT UPDATE DELETE INTO FROM people adults notes VALUES (1,'x',2) SET name='x' WHERE WITH x AS (SELECT 1)
+RETURNING * ; -- /* */ PRAGMA user_version=3 journal_mode=wal writable_schema=1 ATTACH VACUUM ' " ( ) , REPLACE ANALYZE
+CREATE TABLE DROP INDEX by_name BEGIN COMMIT EXPLAIN sqlite_master ALTER RENAME TO temp main. REINDEX
+"""
+WORDS = st.sampled_from(TEXT.split())
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -224,10 +230,10 @@ async def test_a_result_is_cut_at_its_rows_and_its_bytes(shop: Path) -> None:
 
 async def test_a_long_text_can_be_read_on(shop: Path) -> None:
     """One cell does not take the place of all others, and says where it goes on."""
-    database = Database(shop, bytes=400)
-    told = (await database.query("SELECT replace(hex(zeroblob(100)), '0', '\N{SNOWMAN}') AS t, 1 AS n")).splitlines()[1]
-    shown = "\N{SNOWMAN}" * 33
-    assert told == f'["{shown}… [cut; read on with substr(..., 34)]", 1]'
+    database = Database(shop, bytes=1_200)
+    told = (await database.query("SELECT replace(hex(zeroblob(900)), '0', '\N{SNOWMAN}') AS t, 1 AS n")).splitlines()[1]
+    shown = "\N{SNOWMAN}" * 100
+    assert told == f'["{shown}… [cut; read on with substr(..., 101)]", 1]'
 
 
 ODD_NAMES = [
@@ -300,7 +306,7 @@ async def test_a_path_is_only_a_path(tmp_path: Path, name: str) -> None:
     assert await Database(path).query("SELECT count(*) AS n FROM people") == '["n"]\n[3]'
     assert sql_corpus.READ_ONLY in await outcome(Database(path), "DELETE FROM people")
     assert digest(path) == before
-    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert os.listdir(tmp_path) == [name]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names that are not text are Linux's")
@@ -384,10 +390,10 @@ async def test_a_cancelled_question_leaves_no_process(tmp_path: Path) -> None:
     """Whoever stops waiting has stopped the work."""
     path = made(tmp_path / "shop.db")
     async with anyio.create_task_group() as group:
-        group.start_soon(outcome, Database(path, seconds=60), f"{sql_corpus._FOREVER} SELECT count(*) FROM t")
+        group.start_soon(outcome, Database(path, seconds=60), f"{sql_corpus.FOREVER} SELECT count(*) FROM t")
         with anyio.fail_after(20):
             while not processes_reading():
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
         group.cancel_scope.cancel()
     assert not processes_reading()
 
@@ -407,10 +413,10 @@ def processes_reading() -> list[str]:
 
 async def test_many_questions_at_once_are_all_answered(shop: Path) -> None:
     """An agent asks as many as it likes; no more processes than a few run at the same time."""
-    calls = [call("query", statement=f"SELECT {n} AS n") for n in range(60)]
+    calls = [call("query", statement=f"SELECT {n} AS n") for n in range(20)]
     result = await Agent(ScriptedModel([calls, "Done."]), tools=Database(shop).tools).run("Count.")
     assert [message.content for message in result.messages if message.role == "tool"] == [
-        f'["n"]\n[{n}]' for n in range(60)
+        f'["n"]\n[{n}]' for n in range(20)
     ]
 
 
