@@ -193,7 +193,7 @@ def _parameters(
             if not early:
                 raise Unfit(
                     f"its annotation {each.annotation!r} needs {error.name!r}, which the function's module does not "
-                    "have; import or define it there (TYPE_CHECKING is not enough)",
+                    "have; import or define it there (TYPE_CHECKING is not enough), or write a function around it",
                     each.name,
                 ) from error
         except Unfit:
@@ -224,7 +224,8 @@ def _refuse_misfit(parameter: inspect.Parameter, place: int, function: Any) -> N
 
 def _unknown_names(parameter: inspect.Parameter) -> Unfit:
     return Unfit(
-        "a model cannot know which names ** takes; write the parameters out, or annotate it with Unpack of a TypedDict",
+        "a model cannot know which names ** takes; write the parameters out, here or in a function around it, "
+        "or annotate it with Unpack of a TypedDict",
         parameter.name,
     )
 

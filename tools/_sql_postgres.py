@@ -43,9 +43,10 @@ _ROLE = (
 )
 
 _SETTINGS: LiteralString = """
-SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true),
-       set_config('idle_in_transaction_session_timeout', $1, true), set_config('DateStyle', 'ISO', true),
-       CASE WHEN cardinality($3::text[]) > 0 THEN set_config('search_path', (
+SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('lock_timeout', $2, true),
+       pg_catalog.set_config('idle_in_transaction_session_timeout', $1, true),
+       pg_catalog.set_config('DateStyle', 'ISO', true),
+       CASE WHEN pg_catalog.cardinality($3::text[]) > 0 THEN pg_catalog.set_config('search_path', (
            SELECT string_agg(quote_ident(name), ', ' ORDER BY place)
            FROM unnest($3::text[]) WITH ORDINALITY AS given(name, place)), true) END
 """

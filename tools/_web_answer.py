@@ -34,6 +34,8 @@ class Reader:
 
     def __init__(self, stream: anyio.abc.ByteReceiveStream) -> None:
         self.received = 0
+        self.lines = 0
+        """How many bytes were read as lines."""
         self._stream = stream
         self._buffer = bytearray()
 
@@ -46,6 +48,7 @@ class Reader:
                 raise Broken(f"it sends a line of over {_MAX_LINE} bytes where there should be a short one")
             if not await self._more():
                 raise Broken("it ends in the middle")
+        self.lines += end + 1
         line = bytes(self._buffer[:end]).removesuffix(b"\r")
         del self._buffer[: end + 1]
         return line
@@ -70,22 +73,26 @@ class Reader:
 
 async def read_head(answer: Reader) -> tuple[int, Headers]:
     """The status and the headers of the answer itself; what only announces it is skipped."""
-    size = 0
     while True:
-        found = _STATUS.fullmatch(await answer.line())
+        found = _STATUS.fullmatch(await _line(answer))
         if found is None:
             raise Broken("it does not answer as a web server does")
         headers: dict[str, str] = {}
-        while line := await answer.line():
-            size += len(line)
+        while line := await _line(answer):
             header = _HEADER.fullmatch(line)
-            if header is None or size > _MAX_HEAD:
-                raise Broken("its headers are not as they should be" if header is None else "its headers are endless")
+            if header is None:
+                raise Broken("its headers are not as they should be")
             name, value = header[1].decode("ascii").lower(), _text(header[2])
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        size += len(found[0])
         if int(found[1]) >= 200:
             return int(found[1]), headers
+
+
+async def _line(answer: Reader) -> bytes:
+    line = await answer.line()
+    if answer.lines > _MAX_HEAD:
+        raise Broken("its headers are endless")
+    return line
 
 
 def _text(value: bytes) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
-from socket import SOCK_STREAM, gaierror
+from socket import SOCK_STREAM
 from typing import TypeAlias
 
 import anyio
@@ -164,7 +164,7 @@ class Reach:
     async def _resolved(self, host: str) -> Sequence[str]:
         try:
             ips = await self.resolve(host)
-        except (gaierror, UnicodeError, OSError):
+        except (OSError, UnicodeError):
             ips = ()
         if not ips:
             raise ToolFailed(f"there is no host {shown(host)}, or it cannot be looked up now; check its spelling")

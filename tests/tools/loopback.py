@@ -137,7 +137,7 @@ def http(body: bytes = b"", *headers: str, status: str = "200 OK", kind: str = "
         *([f"Content-Type: {kind}"] if kind else []),
         *headers,
     ]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def redirect(where: str, status: str = "302 Found") -> bytes:

@@ -32,13 +32,12 @@ def schema(random: Random) -> dict[str, Any]:
 
 def changed(random: Random, before: dict[str, Any]) -> dict[str, Any]:
     """The same schema with a few changes, at any depth."""
-    after = copy.deepcopy(before)
-    names = list(after.get("$defs", {}))
+    box = {"root": copy.deepcopy(before)}
     for _ in range(random.randint(1, 3)):
-        places = list(_places(after))
-        holder, key = random.choice(places)
-        holder[key] = random.choice(_CHANGES)(random, holder[key], names)
-    return after
+        holder, key = random.choice([(box, "root"), *_places(box["root"])])
+        change = random.choice(_CHANGES if key != "root" else [_object_turn])
+        holder[key] = change(random, holder[key], list(before["$defs"]))
+    return box["root"]
 
 
 def values(random: Random, root: dict[str, Any], count: int) -> list[Any]:
@@ -60,7 +59,6 @@ def _places(root: dict[str, Any]) -> Any:
         elif keyword in ("items", "additionalProperties", "not"):
             yield root, keyword
             yield from _places_in(held)
-    yield {"root": root}, "root"
 
 
 def _places_in(schema: Any) -> Any:

@@ -45,7 +45,10 @@ class Kind:
     arrives: Callable[[Any], Any]
     """A JSON value that fits -> what the function receives."""
     unfit: Values
-    """JSON values that do not fit, however lenient one is; `nothing()` where none is sure."""
+    """JSON values that do not fit, however lenient one is; `nothing()` where none is sure.
+
+    Null is none of them for what has a default, since it means the default there.
+    """
     types: frozenset[str]
     """Which of JSON's types those that fit have: `integer`, `number`, `string` ..."""
     is_hashable: bool = False
@@ -167,7 +170,8 @@ _WAYS = (
 @st.composite
 def _with_default(draw: st.DrawFn, kind: Kind) -> tuple[Kind, Any]:
     if draw(st.booleans()):
-        return kind, kind.arrives(draw(kind.sent))
+        default = kind.arrives(draw(kind.sent))
+        return dataclasses.replace(kind, unfit=kind.unfit.filter(lambda value: value is not None)), default
     return _or_none(kind, annotation=kind.annotation), None  # `x: str = None` takes null as well
 
 
@@ -419,7 +423,10 @@ class Fields(NamedTuple):
     def unfit(self) -> Values:
         """Without a field that is needed; or with one that does not fit."""
         needed = [name for name in self.kinds if name not in self.optional]
-        wrong = [kind.unfit.map(lambda v, name=name: {name: v}) for name, kind in self.kinds.items()]
+        wrong = [
+            kind.unfit.filter(lambda v, name=name: v is not None or name in needed).map(lambda v, name=name: {name: v})
+            for name, kind in self.kinds.items()
+        ]
         return st.one_of([*([st.just({})] if needed else []), *wrong])
 
     def arrives(self, sent: Mapping[str, Any]) -> dict[str, Any]:

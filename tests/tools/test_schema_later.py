@@ -116,7 +116,7 @@ def test_a_name_that_never_comes_is_refused_when_the_tool_is_used() -> None:
             build(price)
         assert str(caught.value) == (
             "tool 'price', parameter 'of': its annotation 'Decimal' needs 'Decimal', which the function's module does "
-            "not have; import or define it there (TYPE_CHECKING is not enough)"
+            "not have; import or define it there (TYPE_CHECKING is not enough), or write a function around it"
         )
 
 

@@ -139,7 +139,7 @@ async def test_no_statement_writes_or_takes_more_than_it_may(
     """Whatever a model writes, the database stays as it was, no file comes to be, and the server has no more to do."""
     out, before = tmp_path / "out", admin.execute(STATE).fetchone()
     os.chmod(tmp_path, 0o777)
-    database = Database(url, rows=5, bytes=2_000, seconds=0.4 if told == sql_corpus.STOPPED else 10)
+    database = Database(url, rows=5, bytes=2_000, seconds=0.2 if told == sql_corpus.STOPPED else 10)
     said = await outcome(database, statement.replace("{out}", str(out)))
     assert any(part in said for part in told.split("|")), said
     assert len(said.encode()) < 2_300
@@ -309,6 +309,14 @@ async def test_a_role_that_may_do_more_than_read_is_refused(host: str, admin: An
     for asked in (database.query("SELECT 1"), database.list_tables(), database.describe_table("people")):
         with pytest.raises(ToolFailed, match=f"this role may {may}.*CREATE ROLE reader LOGIN"):
             await asked
+
+
+async def test_the_role_of_the_documentation_is_accepted(host: str, admin: Any) -> None:
+    """Whoever makes the role that the page shows has one that works."""
+    page = (Path(__file__).parents[2] / "docs" / "tools-sql.md").read_text(encoding="utf-8")
+    admin.execute(page.partition('title="reader.sql"')[2].partition("```")[0].replace("reader", "documented"))
+    database = Database(f"postgresql://documented:...@/shop?host={host}")
+    assert await database.query("SELECT secret FROM hidden") == '["secret"]\n[no rows]'
 
 
 async def test_a_function_to_other_servers_is_refused(url: str, admin: Any) -> None:

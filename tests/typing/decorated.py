@@ -5,9 +5,10 @@ A line with an ignore comment must not check: where it does, the comment is unus
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 
 from dataclasses import dataclass
-from typing import assert_type
+from typing import Annotated, assert_type
 
 from agentkit import Context, Tool, tool
+from agentkit.context import Secret
 
 
 @dataclass
@@ -54,6 +55,24 @@ async def the_function_stays_what_it_was(ctx: Context[Shop]) -> None:
 
 async def a_context_has_the_dependencies_it_names(ctx: Context[int]) -> None:
     await units_left(ctx, "A-1")  # type: ignore[arg-type]
+
+
+def may_ship(ctx: Context[Shop]) -> bool:
+    return "A-1" in ctx.deps.stock
+
+
+@tool(effects="external", approval=True, enabled=may_ship, rate="10/minute", idempotent=True, retries=2)
+async def ship(sku: str) -> Annotated[str, Secret]:
+    return sku
+
+
+async def policies_are_typed() -> None:
+    assert_type(await ship("A-1"), str)
+    assert_type(Tool.of(ship).policy.retries, int)
+
+    tool(effects="everything")  # type: ignore[call-overload]
+    tool(retries="twice")  # type: ignore[call-overload]
+    tool(patience=3)  # type: ignore[call-overload]
 
 
 def what_is_not_a_function_is_no_tool() -> None:
