@@ -150,17 +150,16 @@ class Caller:
     async def _approved(self, tool: Tool, call: ToolCall, context: Context[Any]) -> None:
         """Wait for somebody's yes, if the call needs one."""
         tool.arguments.bind(call.arguments, context)  # nobody is asked about what would be refused anyway
-        arguments = tool.arguments.read(call.arguments)
         needed = tool.policy.approval
         if callable(needed):
-            needed = await answer(needed(context, arguments))
+            needed = await answer(needed(context, tool.arguments.read(call.arguments)))
         if not needed:
             return
         if self.approve is None:
             raise ToolDenied(f"not run: {call.name} needs somebody's approval, and nobody can be asked here")
         asked = Approval(
             call=call,
-            arguments=arguments,
+            arguments=tool.arguments.read(call.arguments),  # its own copy: what it shows cannot have been changed
             effects=tool.policy.effects,
             secrets=tool.arguments.secrets,
             run_id=self.run_id,

@@ -4,6 +4,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
+from itertools import takewhile
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, TypeAlias
 
@@ -31,17 +32,19 @@ def is_async(function: Callable[..., Any]) -> bool:
 async def invoke(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], progress: Progress
 ) -> Any:
-    """What the function gives; of a generator, each value it yields is progress.
+    """What the function gives. If it is a generator function, each value it yields is progress.
 
-    Sync functions run in a worker thread, their contextvars kept.
+    Sync functions run in a worker thread, their contextvars kept. A generator that one merely hands out becomes a list.
     """
     if _is(function, inspect.iscoroutinefunction):
         return await function(*args, **kwargs)
     if _is(function, inspect.isasyncgenfunction):
         return await _iterated(function(*args, **kwargs), progress)
-    result = await _in_thread(functools.partial(function, *args, **kwargs), progress)
+    inner = inspect.unwrap(function)
+    is_stepwise = _is(inner, inspect.isgeneratorfunction) or _is(inner, inspect.isasyncgenfunction)
+    result = await _in_thread(functools.partial(function, *args, **kwargs), progress if is_stepwise else None)
     if inspect.isasyncgen(result):
-        return await _iterated(result, progress)
+        return await _iterated(result, progress) if is_stepwise else [each async for each in result]
     return await result if inspect.isawaitable(result) else result
 
 
@@ -61,7 +64,7 @@ async def _iterated(steps: "AsyncGeneratorType[Any, Any]", progress: Progress) -
     return last
 
 
-async def _in_thread(work: Callable[[], Any], progress: Progress) -> Any:
+async def _in_thread(work: Callable[[], Any], progress: Progress | None) -> Any:
     """What the work gives, in one thread from its begin to its end, which is given up where this is cancelled."""
     try:
         limiter = _threads.get()
@@ -81,12 +84,14 @@ async def _in_thread(work: Callable[[], Any], progress: Progress) -> Any:
 
 
 def _outcome(
-    work: Callable[[], Any], progress: Progress, given_up: threading.Event
+    work: Callable[[], Any], progress: Progress | None, given_up: threading.Event
 ) -> tuple[Any, BaseException | None]:
     """What the work came to. As a value: StopIteration, SystemExit and the like do not survive a thread's future."""
     try:
         value = work()
-        return _stepped(value, progress, given_up) if inspect.isgenerator(value) else value, None
+        if inspect.isgenerator(value):
+            value = _drained(value, given_up) if progress is None else _stepped(value, progress, given_up)
+        return value, None
     except BaseException as error:
         return None, error
 
@@ -103,6 +108,10 @@ def _stepped(steps: "GeneratorType[Any, Any, Any]", progress: Progress, given_up
     finally:
         steps.close()
     return last
+
+
+def _drained(values: "GeneratorType[Any, Any, Any]", given_up: threading.Event) -> list[Any]:
+    return list(takewhile(lambda _: not given_up.is_set(), values))
 
 
 async def _tell(progress: Progress, value: object) -> None:

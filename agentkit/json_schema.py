@@ -113,6 +113,20 @@ def check(schema: Schema, root: Schema) -> None:
     types([schema])
 
 
+def check_whole(root: Schema) -> None:
+    """Make sure that the keywords of a schema, and of all schemas inside it, are of the right kinds.
+
+    Raises:
+        Unclear: they are not.
+    """
+    waiting = [root]
+    while waiting:
+        schema = waiting.pop()
+        if not isinstance(schema, bool):
+            check(schema, root)
+            waiting += [each for _, _, each in inner(schema)]
+
+
 def types(row: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """The types that all schemas of a row take, by their `type`, `enum` and `const`."""
     kinds = TYPES

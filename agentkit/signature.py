@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FunctionType, GenericAlias, WrapperDescriptorType
-from typing import Annotated, Any, NotRequired, Required, get_args, get_origin
+from typing import Annotated, Any, ForwardRef, Literal, NotRequired, Required, get_args, get_origin
 
 import typing_extensions
 from pydantic.fields import FieldInfo
@@ -40,6 +40,29 @@ OMITTED: Any = type("OMITTED", (), {})
 class Parameter(inspect.Parameter):
     """A parameter of a function, its annotation a type (and no text in it), or `Parameter.empty`."""
 
+    is_bare: bool
+    """Whether it has no annotation."""
+    has_default: bool
+    """Whether Python gives it a value when it is not passed."""
+    metadata: tuple[Any, ...]
+    """What `Annotated` adds to its type."""
+    fields: Sequence[FieldInfo]
+    """pydantic's `Field(...)`, in `Annotated` or in the place of the default; the last one has the last word."""
+    has_field_default: bool
+    """Whether pydantic gives it a value when it is not sent."""
+    is_required: bool
+    """Whether every call must give it."""
+
+    def __init__(self, name: str, kind: Any, *, default: Any, annotation: Any) -> None:
+        super().__init__(name, kind, default=default, annotation=annotation)
+        self.is_bare = annotation is self.empty
+        self.has_default = not (default is self.empty or default is OMITTED or isinstance(default, FieldInfo))
+        self.metadata = annotation.__metadata__ if get_origin(annotation) is Annotated else ()
+        self.fields = [each for each in (*self.metadata, default) if isinstance(each, FieldInfo)]
+        self.has_field_default = any(not each.is_required() for each in self.fields)
+        optional = self.has_default or default is OMITTED or kind is self.VAR_POSITIONAL
+        self.is_required = not (optional or self.has_field_default)
+
     @property
     def is_context(self) -> bool:
         """Whether it is given the run's context, and is not the model's business."""
@@ -47,39 +70,6 @@ class Parameter(inspect.Parameter):
         while isinstance(annotation, TypeAliasType) or get_origin(annotation) is Annotated:
             annotation = annotation.__value__ if isinstance(annotation, TypeAliasType) else annotation.__origin__
         return (get_origin(annotation) or annotation) is Context and self.kind is not self.VAR_POSITIONAL
-
-    @property
-    def is_bare(self) -> bool:
-        """Whether it has no annotation."""
-        return self.annotation is self.empty
-
-    @property
-    def has_default(self) -> bool:
-        """Whether Python gives it a value when it is not passed."""
-        return (
-            self.default is not self.empty and self.default is not OMITTED and not isinstance(self.default, FieldInfo)
-        )
-
-    @property
-    def is_required(self) -> bool:
-        """Whether every call must give it."""
-        optional = self.has_default or self.default is OMITTED or self.kind is self.VAR_POSITIONAL
-        return not (optional or self.has_field_default)
-
-    @functools.cached_property
-    def has_field_default(self) -> bool:
-        """Whether pydantic gives it a value when it is not sent."""
-        return any(not each.is_required() for each in self.fields)
-
-    @property
-    def metadata(self) -> tuple[Any, ...]:
-        """What `Annotated` adds to its type."""
-        return self.annotation.__metadata__ if get_origin(self.annotation) is Annotated else ()
-
-    @functools.cached_property
-    def fields(self) -> list[FieldInfo]:
-        """pydantic's `Field(...)`, in `Annotated` or in the place of the default; the last one has the last word."""
-        return [each for each in (*self.metadata, self.default) if isinstance(each, FieldInfo)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -275,7 +265,7 @@ class _Names:
 
     def resolved(self, annotation: Any) -> Any:
         """The annotation without text in it. Each by itself: only one that cannot be resolved is at fault."""
-        if isinstance(annotation, type) and not isinstance(annotation, GenericAlias):
+        if not _has_text(annotation):
             return annotation
 
         def holder() -> None: ...
@@ -291,6 +281,15 @@ class _Names:
             return _holds_secret(self.resolved(result))
         except Exception:
             return re.search(r"\bSecret\b", str(result)) is not None
+
+
+def _has_text(annotation: Any) -> bool:
+    """Whether there may be text in it that names types. Looking for it is quicker than to resolve it in any case."""
+    if isinstance(annotation, str | ForwardRef):
+        return True
+    if isinstance(annotation, type) and not isinstance(annotation, GenericAlias):
+        return False
+    return get_origin(annotation) is not Literal and any(map(_has_text, get_args(annotation)))
 
 
 def _holds_secret(annotation: Any) -> bool:

@@ -175,7 +175,7 @@ def _build(function: Callable[..., Any], declared: Declaration) -> Tool:
         description=schema.description,
         parameters=schema.parameters,
         function=function,
-        arguments=replace(schema.arguments, repair=declared.policy.repair),
+        arguments=replace(schema.arguments, repair=True) if declared.policy.repair else schema.arguments,
         policy=declared.policy,
         secret_result=schema.secret_result,
         guard=_guard(function, schema.name, declared.policy),

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import anyio.to_thread
+
+from .context import Context
 from .errors import ConfigError, ToolFailed
 from .messages import Message, ToolResult
-from .policy import Policy
+from .policy import Policy, answer
 from .tool import Tool
 
 SEARCH = "search_tools"
@@ -39,17 +42,20 @@ class ToolSearch:
         """The one that searches."""
         return replace(Tool.of(self.search_tools), policy=Policy(effects="read"))  # @tool would load pydantic at once
 
-    def search_tools(self, query: str) -> list[dict[str, str]]:
+    async def search_tools(self, query: str, ctx: Context[Any]) -> list[dict[str, str]]:
         """Search for further tools. Those found can be called from then on.
 
         Args:
             query: Words for what the tool should do, such as "convert currency".
         """
-        names = self._index.best(query, self.results)
-        if not names:
-            raise ToolFailed(f"nothing found among {len(self.found)} tools; try other or fewer words")
-        by_name = {tool.name: tool for tool in self.found}
-        return [{"name": name, "description": by_name[name].description.partition("\n")[0]} for name in names]
+        ranked = await anyio.to_thread.run_sync(self._ranked, query)
+        allowed = [tool for tool in ranked if await _is_enabled(tool, ctx)][: self.results]
+        if not allowed:
+            raise ToolFailed("nothing found; try other or fewer words")
+        return [{"name": tool.name, "description": tool.description.partition("\n")[0]} for tool in allowed]
+
+    def _ranked(self, query: str) -> list[Tool]:
+        return [self.found[row] for row in self._index.best(query)]
 
     @cached_property
     def _index(self) -> "_Index":
@@ -79,33 +85,39 @@ class _Index:
         self._lock = threading.Lock()
         self._rows = sqlite3.connect(":memory:", check_same_thread=False)
         self._rows.execute(
-            "CREATE VIRTUAL TABLE tools USING fts5"
-            "(name UNINDEXED, words, description, parameters, tokenize='porter unicode61')"
+            "CREATE VIRTUAL TABLE tools USING fts5(words, description, parameters, tokenize='porter unicode61')"
         )
         self._rows.executemany(
-            "INSERT INTO tools VALUES (?, ?, ?, ?)",
-            [(t.name, _words(t.name), t.description, _parameters(t)) for t in tools],
+            "INSERT INTO tools VALUES (?, ?, ?)",
+            [(_words(tool.name), tool.description, _parameters(tool)) for tool in tools],
         )
 
     def __del__(self) -> None:
         self._rows.close()
 
-    def best(self, query: str, count: int) -> list[str]:
-        """The names of the tools that fit best; a word in the name counts more than one in the description."""
+    def best(self, query: str) -> list[int]:
+        """Which tools fit, the best first; a word in the name counts more than one in the description."""
         words = " OR ".join(f'"{word}"' for word in _words(query).split()[:50])
         if not words:
             return []
         with self._lock:
             rows = self._rows.execute(
-                "SELECT name FROM tools WHERE tools MATCH ? ORDER BY bm25(tools, 0, 4, 2, 1), rowid LIMIT ?",
-                (words, count),
+                "SELECT rowid FROM tools WHERE tools MATCH ? ORDER BY bm25(tools, 4, 2, 1), rowid", (words,)
             )
-            return [name for (name,) in rows]
+            return [row - 1 for (row,) in rows]
+
+
+async def _is_enabled(tool: Tool, context: Context[Any]) -> bool:
+    """Whether the run may use it: what it may not use, its model does not hear of."""
+    enabled = tool.policy.enabled
+    return enabled is None or await answer(enabled(replace(context, tool=tool.name)))
 
 
 def _words(text: str) -> str:
     """`getStockPrice` and `get_stock_price` as `get Stock Price`."""
-    return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^\W_A-Z]+|\d+", text))
+    from unicodedata import normalize
+
+    return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^\W_A-Z]+|\d+", normalize("NFC", text)))
 
 
 def _parameters(tool: Tool) -> str:

@@ -69,7 +69,8 @@ class Validator:
     @classmethod
     def _compiled(cls, parameters: Sequence[Parameter], filled: Collection[str]) -> "Validator":
         plain = {p.name: found for p in parameters if (found := _plain(p))}
-        adapter = TypeAdapter(Annotated[dict[str, Any], _OneObject(parameters, filled, plain)])
+        one_object: Any = _OneObject(parameters, filled, plain)
+        adapter = TypeAdapter(one_object)
         if not adapter.pydantic_complete:
             adapter.rebuild()  # fails, and names what is not defined
         generator = _JsonSchema()
@@ -196,9 +197,9 @@ def _plain_type(annotation: Any) -> _Both | None:
     if isinstance(annotation, type) and annotation in _SIMPLE:
         core, word = _SIMPLE[annotation]
         return core(), {"type": word}
-    args: tuple[Any, ...] = get_args(annotation)
+    args = get_args(annotation)
     match get_origin(annotation):
-        case builtins.list if len(args) == 1 and (items := _plain_type(*args)):
+        case builtins.list if args and (items := _plain_type(next(iter(args)))):
             return core_schema.list_schema(items[0]), {"items": items[1], "type": "array"}
         case typing.Union | types.UnionType if len(args) == 2 and args[1] is NoneType:
             return _or_none(_plain_type(args[0]))
@@ -238,11 +239,12 @@ def _for_json(annotation: Any) -> Any:
     if _is_secret(kind):  # pydantic marks SecretStr so, but not Secret[...]
         return Annotated[annotation, Field(json_schema_extra={"writeOnly": True})]
     if kind is Annotated:
-        return kind[(_for_json(annotation.__origin__), *annotation.__metadata__)]
-    inner = tuple(_for_json(each) for each in args)
-    if all(new is old for new, old in zip(inner, args, strict=True)):
+        inner = _for_json(annotation.__origin__)
+        return annotation if inner is annotation.__origin__ else kind[(inner, *annotation.__metadata__)]
+    inside = tuple(_for_json(each) for each in args)
+    if all(new is old for new, old in zip(inside, args, strict=True)):
         return annotation
-    return functools.reduce(operator.or_, inner) if kind in (Union, UnionType) else kind[inner]
+    return functools.reduce(operator.or_, inside) if kind in (Union, UnionType) else kind[inside]
 
 
 def _is_empty(kind: Any) -> bool:
@@ -322,6 +324,12 @@ class _JsonSchema(GenerateJsonSchema):
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
         self.has_decimals = True
         return super().decimal_schema(schema)
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        shown = super().dict_schema(schema)
+        if schema.get("keys_schema", {}).get("type") == "int":  # JSON's keys are text, so pydantic says nothing
+            shown["propertyNames"] = {"pattern": "^-?[0-9]+$"}
+        return shown
 
     def is_subclass_schema(self, schema: core_schema.IsSubclassSchema) -> JsonSchemaValue:
         return self.handle_invalid_for_json_schema(schema, "a class")

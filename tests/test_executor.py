@@ -17,12 +17,15 @@ from agentkit import (
     Context,
     Limits,
     ModelResponse,
+    Session,
     Telemetry,
     ToolCall,
     ToolFailed,
     ToolResult,
     tool,
 )
+from agentkit.caller import INTERRUPTED
+from agentkit.executor import NOT_RUN
 from agentkit.telemetry.recorder import SpanRecorder
 from agentkit.testing import ScriptedModel, call
 
@@ -407,3 +410,128 @@ async def test_all_calls_of_an_answer_together_have_the_time_that_the_server_wai
     assert [m.content.endswith("was stopped") for m in told] == [n in begun for n in range(9)]
     assert ["was not run" in m.content for m in told] == [n not in begun for n in range(9)]
     assert all(m.is_error for m in told)
+
+
+class Room:
+    """Tools that tell who is in with them: `alone` is sequential, `join` is not."""
+
+    def __init__(self) -> None:
+        self.inside: list[str] = []
+        self.log: list[str] = []
+        self.met: set[frozenset[str]] = set()
+
+        @tool(sequential=True)
+        async def alone(n: int) -> int:
+            await self.stay(f"alone {n}")
+            return n
+
+        @tool
+        async def join(n: int, ctx: Context[None]) -> int:
+            await self.stay(f"join {n}")
+            return n
+
+        self.tools = [alone, join]
+
+    async def stay(self, name: str) -> None:
+        self.inside.append(name)
+        self.log.append(name)
+        for _ in range(5):
+            await anyio.lowlevel.checkpoint()
+            self.met.add(frozenset(self.inside))
+        self.inside.remove(name)
+
+
+async def test_a_sequential_tool_runs_alone_after_those_before_it_and_before_those_after_it() -> None:
+    """The others run at the same time, as ever; results come in the order of the calls."""
+    room = Room()
+    names = ["join", "join", "alone", "alone", "join", "alone", "join", "join"]
+    results = await told(*room.tools, calls=[call(name, n=n) for n, name in enumerate(names)])
+    assert [r.content for r in results] == [str(n) for n in range(8)]
+    assert {frozenset({"join 0", "join 1"}), frozenset({"join 6", "join 7"})} <= room.met
+    assert all(len(met) == 1 for met in room.met if any(name.startswith("alone") for name in met))
+    place = {name: at for at, name in enumerate(room.log)}
+    assert max(place["join 0"], place["join 1"]) < place["alone 2"] < place["alone 3"] < place["join 4"]
+    assert place["join 4"] < place["alone 5"] < min(place["join 6"], place["join 7"])
+
+
+async def test_a_sequential_tool_that_fails_does_not_keep_the_others_from_running() -> None:
+    """Nor does one that is refused, or one that is not there."""
+    room = Room()
+
+    @tool(sequential=True, timeout=0.01)
+    async def stuck() -> None:
+        await anyio.sleep_forever()
+
+    @tool(sequential=True)
+    async def fails() -> None:
+        raise ValueError("no")
+
+    calls = [call("stuck"), call("nothing"), call("fails"), call("alone", n="x"), call("join", n=4), call("join", n=5)]
+    results = await told(*room.tools, stuck, fails, calls=calls)
+    assert [r.is_error for r in results] == [True] * 4 + [False] * 2
+    assert frozenset({"join 4", "join 5"}) in room.met
+
+
+async def test_a_run_that_is_cancelled_before_a_sequential_call_says_that_it_was_not_run() -> None:
+    """What waited its turn has not begun."""
+    waiting = anyio.Event()
+
+    @tool(sequential=True)
+    async def first() -> None:
+        waiting.set()
+        await anyio.sleep_forever()
+
+    @tool
+    async def second() -> None: ...
+
+    session = Session("s")
+    agent = Agent(ScriptedModel([[call("first"), call("second")]]), tools=[first, second])
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: agent.run("?", session=session))
+            await waiting.wait()
+            group.cancel_scope.cancel()
+    stored = (await session.store.load("s")).messages
+    assert [m.content for m in stored if isinstance(m, ToolResult)] == [INTERRUPTED, NOT_RUN]
+
+
+async def test_all_that_a_call_waits_for_ends_when_the_server_stops_waiting() -> None:
+    """A turn, a place, a pause before another attempt, and somebody's yes: none of them is waited for any longer."""
+
+    class Waits(ScriptedModel):
+        async def generate(self, request: Any, on_delta: Any = None) -> ModelResponse:
+            return replace(await super().generate(request, on_delta), results_within=0.1)
+
+    begun: list[str] = []
+
+    @tool(rate="1/day")
+    async def rated() -> None:
+        begun.append("rated")
+
+    @tool(concurrency=1, breaker=1)
+    async def placed() -> None:
+        begun.append("placed")
+        await anyio.sleep_forever()
+
+    @tool(retries=50, effects="read")
+    async def retried() -> None:
+        begun.append("retried")
+        raise ValueError("not yet")
+
+    @tool(approval=True)
+    async def asked() -> None:
+        begun.append("asked")
+
+    async def approve(question: Any) -> bool:
+        await anyio.sleep_forever()
+        return True
+
+    calls = [call(name) for name in ("rated", "rated", "placed", "placed", "retried", "asked")]
+    with anyio.fail_after(5):
+        result = await Agent(Waits([calls, "ok"]), tools=[rated, placed, retried, asked]).run("?", approve=approve)
+    words = [m.content for m in result.messages if isinstance(m, ToolResult)]
+    over = "the time for the tool calls of this answer is over"
+    assert sum(over in each for each in words) == 5
+    assert "asked was not run" in words[5]
+    assert sorted(set(begun)) == ["placed", "rated", "retried"]
+    assert begun.count("placed") == begun.count("rated") == 1

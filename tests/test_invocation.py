@@ -1,6 +1,8 @@
 """How a tool's function is called: step by step, in a process of its own, and by another tool."""
 
+import functools
 import gc
+import itertools
 import os
 import sqlite3
 import subprocess
@@ -60,9 +62,6 @@ async def seen(*tools: Any, calls: Any) -> list[Any]:
     return events
 
 
-# --- step by step
-
-
 class Climber:
     @tool
     def climbs(self, steps: int) -> Iterator[str]:
@@ -104,20 +103,56 @@ async def test_what_a_generator_yields_is_progress_and_its_end_the_result(
     assert f"= {result.content}" == expected[-1]
 
 
-async def test_a_function_that_gives_a_generator_is_one() -> None:
+async def test_a_wrapped_generator_is_one() -> None:
     """Decorators of somebody's own do not hide it."""
 
-    async def steps() -> AsyncIterator[int]:
+    async def fast() -> AsyncIterator[int]:
         yield 1
 
-    def wrapped_async() -> Any:
-        return steps()
+    def slow() -> Iterator[int]:
+        yield 1
+        yield 2
 
-    def wrapped_sync() -> Any:
-        return (n for n in (1, 2))
+    def passed(function: Any) -> Any:
+        return functools.wraps(function)(lambda *args, **kwargs: function(*args, **kwargs))
 
-    assert await seen(wrapped_async, calls=[call("wrapped_async")]) == [1, "= 1"]
-    assert await seen(wrapped_sync, calls=[call("wrapped_sync")]) == [1, 2, "= 2"]
+    assert await seen(passed(fast), calls=[call("fast")]) == [1, "= 1"]
+    assert await seen(passed(slow), calls=[call("slow")]) == [1, 2, "= 2"]
+    assert await seen(passed(functools.partial(slow)), calls=[call("slow")]) == [1, 2, "= 2"]
+
+
+async def test_a_generator_that_a_function_hands_out_is_a_list() -> None:
+    """A plain function has no progress to report: what it gives is all that is in there."""
+
+    def numbers() -> Iterator[int]:
+        return (n for n in range(3))
+
+    def later() -> AsyncIterator[int]:
+        async def inner() -> AsyncIterator[int]:
+            yield 1
+            yield 2
+
+        return inner()
+
+    assert await seen(numbers, calls=[call("numbers")]) == ["= [0,1,2]"]
+    assert await seen(later, calls=[call("later")]) == ["= [1,2]"]
+
+
+async def test_an_endless_generator_ends_with_its_time() -> None:
+    """Its thread does not go on for ever."""
+    taken: list[int] = []
+
+    def endless() -> Iterator[int]:
+        return (taken.append(n) or n for n in itertools.count())  # type: ignore[func-returns-value]
+
+    [result] = await told(endless, calls=[call("endless")], limits=Limits(tool_seconds=0.02))
+    assert "longer than 0.02 seconds" in result.content
+    with anyio.fail_after(10):
+        while True:
+            before = len(taken)
+            await anyio.to_thread.run_sync(threading.Event().wait, 0.01)
+            if len(taken) == before:
+                break
 
 
 async def test_a_generator_that_fails_midway_is_told_after_its_progress() -> None:
@@ -339,9 +374,6 @@ async def test_a_tool_waits_with_its_progress_for_the_watcher() -> None:
                 assert len(sent) <= event.value + 2
 
 
-# --- in a process of its own
-
-
 def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -507,9 +539,6 @@ def test_isolated_tools_may_stand_in_the_program_itself(tmp_path: Path) -> None:
     assert bare_said.splitlines() == ["begun"]
     assert "put what starts it under `if __name__ == '__main__':`" in complaint
     assert [program.returncode for program in started] == [0, 1]
-
-
-# --- by another tool
 
 
 @dataclass

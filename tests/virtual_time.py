@@ -37,6 +37,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     """In place of `conftest.anyio_backend`: import it into a file whose tests wait by the clock."""
-    if request.param == "asyncio":
+    return virtual(request.param)
+
+
+def virtual(backend: str) -> tuple[str, dict[str, Any]]:
+    """A value of `anyio_backend`."""
+    if backend == "asyncio":
         return "asyncio", {"loop_factory": VirtualLoop}
     return "trio", {"clock": MockClock(autojump_threshold=0)}
+
+
+VIRTUAL = [pytest.param(virtual(backend), id=backend) for backend in ("asyncio", "trio")]
+"""For one test: `@pytest.mark.parametrize("anyio_backend", VIRTUAL)`."""

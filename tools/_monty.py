@@ -3,9 +3,9 @@
 It gives up what it can before the script begins (`confine`), has the `monty` interpreter run the script in yet another
 process, which inherits all that, and speaks JSON with whoever started it, a line for each message:
 
-    in   {"code", "names", "refused", "paths", "binary", "seconds", "memory", "shown"},
+    in   {"code", "names", "refused", "paths", "binary", "seconds", "memory", "shown", "kernel"},
          then {"id", "value"} or {"id", "error"} for each call
-    out  {"walls"}, {"print"}, {"call", "name", "args", "kwargs"}, then one of {"value"}, {"error"}, {"broken"}
+    out  {"print"}, {"call", "name", "args", "kwargs"}, then one of {"value"}, {"error"}, {"broken"}
 
 Whoever changes the numbers below: they are Linux's own, of landlock(7), seccomp(2), unshare(2) and capset(2).
 """
@@ -17,6 +17,7 @@ import importlib
 import json
 import os
 import platform
+import select
 import signal
 import struct
 import sys
@@ -52,6 +53,7 @@ def confine(binary: str, seconds: float, memory: int) -> list[str]:
     A wall that this system does not have is left out. After it, this may be another process: one within namespaces.
     """
     walls = [name for name, stands in (("limits", _limit(seconds, memory)), ("namespaces", _unshare())) if stands]
+    ends, held = os.pipe()
     inside = "namespaces" not in walls or os.fork() == 0
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
@@ -62,9 +64,12 @@ def confine(binary: str, seconds: float, memory: int) -> list[str]:
         walls += ["files"] if _landlock(libc, binary) else []
         walls += ["calls"] if _seccomp(libc) else []
     if not inside:
-        os.close(0)
         os.close(1)
-        os.wait()
+        os.close(held)
+        watch = select.poll()
+        watch.register(0, 0)  # whoever started this has died
+        watch.register(ends, 0)  # the process inside has
+        watch.poll()
         os._exit(0)
     return walls
 
@@ -321,7 +326,9 @@ def main() -> None:
         importlib.import_module(later)
 
     seconds, memory = request["seconds"], request["memory"]
-    _send({"walls": confine(request["binary"], seconds, memory)})
+    walls = confine(request["binary"], seconds, memory)
+    if request["kernel"] and not {"files", "calls"} <= set(walls):
+        return _send({"broken": "this machine's kernel offers too little to keep scripts in; tell the user"})
     limits: Any = {"max_feed_duration_secs": seconds, "max_memory": memory, "max_suspensions": 100_000}
     try:
         pool = pydantic_monty.Monty(binary_path=request["binary"], min_processes=1, max_processes=1)

@@ -45,7 +45,8 @@ _ROLE = (
 _SETTINGS: LiteralString = """
 SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('lock_timeout', $2, true),
        pg_catalog.set_config('idle_in_transaction_session_timeout', $1, true),
-       pg_catalog.set_config('DateStyle', 'ISO', true),
+       CASE WHEN version() ~ 'linux' AND current_setting('server_version_num')::int >= 140000
+           THEN pg_catalog.set_config('client_connection_check_interval', '1000', true) END,
        CASE WHEN pg_catalog.cardinality($3::text[]) > 0 THEN pg_catalog.set_config('search_path', (
            SELECT string_agg(quote_ident(name), ', ' ORDER BY place)
            FROM unnest($3::text[]) WITH ORDINALITY AS given(name, place)), true) END
@@ -152,7 +153,7 @@ class Postgres:
             raise ToolFailed("the database does not answer; try again in a while, or tell the user")
         finally:
             if reading.goes_on:
-                with anyio.move_on_after(_GRACE, shield=True):
+                with anyio.move_on_after(2 * _GRACE, shield=True):
                     await anyio.to_thread.run_sync(reading.stop, abandon_on_cancel=True)
 
 
@@ -175,7 +176,7 @@ class _Reading:
             if self._connection is None:
                 return
             with suppress(Exception):
-                self._connection.cancel_safe(timeout=_GRACE / 2)
+                self._connection.cancel_safe(timeout=_GRACE)
             with suppress(Exception):
                 line = socket.socket(fileno=self._connection.fileno())
                 try:
@@ -321,7 +322,7 @@ class _Reading:
         import psycopg
 
         text = error.diag.message_primary or str(error)
-        if isinstance(error, psycopg.errors.QueryCanceled):
+        if isinstance(error, psycopg.errors.QueryCanceled) and "timeout" in text:
             text = f"the query took longer than {self.database.seconds:g} seconds and was stopped; ask for less"
         elif isinstance(error, psycopg.errors.LockNotAvailable):
             text = "another program has locked the table; try again in a while"

@@ -78,7 +78,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     _confine(request["seconds"])
     if sqlite3.sqlite_version_info < (3, 31):
         return {"error": f"SQLite {sqlite3.sqlite_version} is too old to be kept from writing; tell the user"}
-    guard, busy = _Guard(request["seconds"]), min(_BUSY_SECONDS, request["seconds"])
+    guard, busy = Guard(request["seconds"]), min(_BUSY_SECONDS, request["seconds"])
     try:
         with closing(sqlite3.connect(request["uri"], busy, isolation_level=None, uri=True)) as connection:
             try:
@@ -108,7 +108,7 @@ def _confine(seconds: float) -> None:
             resource.setrlimit(what, (limit, limit))
 
 
-class _Guard:
+class Guard:
     """What a connection may do, and for how long."""
 
     def __init__(self, seconds: float) -> None:

@@ -148,17 +148,18 @@ class Reach:
     async def _checked(self, address: Address) -> Sequence[str]:
         """The IP addresses of a host, if it may be asked. If one of them is refused, all are."""
         host = address.host
+        if self.allow and not any(_matches(host, pattern) for pattern in self.allow):
+            raise ToolFailed(f"the host {shown(host)} is not among those that may be asked: {', '.join(self.allow)}")
+        refusal = (ip_refusal if address.ip else name_refusal)(host, self.allow_private)
+        if refusal:
+            raise ToolFailed(refusal)
         if address.port not in self.ports:
             allowed = " and ".join(map(str, self.ports))
             raise ToolFailed(f"port {address.port} is not asked, only {allowed}; leave it out, or use another page")
-        if self.allow and not any(_matches(host, pattern) for pattern in self.allow):
-            raise ToolFailed(f"the host {shown(host)} is not among those that may be asked: {', '.join(self.allow)}")
-        if refusal := name_refusal(host, self.allow_private):
-            raise ToolFailed(refusal)
         ips = [host] if address.ip else await self._resolved(host)
         for ip in ips:
             if refusal := ip_refusal(ip, self.allow_private):
-                raise ToolFailed(refusal if ip == host else f"{host} is not asked: its address {refusal}")
+                raise ToolFailed(f"{host} is not asked: its address {refusal}")
         return ips
 
     async def _resolved(self, host: str) -> Sequence[str]:

@@ -22,6 +22,8 @@ _HIDDEN_STYLE = re.compile(
 _ONLY_BARS = re.compile(r"[ |\n]++")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _MAX_LINK = 2000
+_MAX_LINKS = 10_000
+_MAX_LINK_CHARS = 1_000_000
 _MAX_STYLE = 2000
 _MAX_TITLE = 300
 _MAX_LOOK_UP = 64
@@ -64,6 +66,8 @@ class _Page:
     def __init__(self, url: str) -> None:
         self.title = ""
         self._base = url
+        self._has_base = False
+        self._links = self._link_chars = 0
         self._open: list[_Element] = []
         self._names: Counter[str] = Counter()
         self._hidden = 0
@@ -98,7 +102,7 @@ class _Page:
         if name in _PARAGRAPHS or name in _LINES:
             self._end_last(*_ENDS_P)
         hidden = name in _NOT_READ or _is_hidden(name, attributes)
-        link = _link(self._base, attributes.get("href", "")) if name == "a" and not self._hidden else ""
+        link = self._link(attributes.get("href", "")) if name == "a" and not self._hidden else ""
         self._open.append(_Element(name, hidden, link, self._words))
         self._names[name] += 1
         if hidden:
@@ -143,8 +147,8 @@ class _Page:
         self._words += not _ONLY_BARS.fullmatch(text)
 
     def _void(self, name: str, attributes: Mapping[str, str]) -> None:
-        if name == "base":
-            self._base = _link(self._base, attributes.get("href", "")) or self._base
+        if name == "base" and not self._has_base:
+            self._base, self._has_base = _link(self._base, attributes.get("href", "")) or self._base, True
         elif self._hidden or _is_hidden(name, attributes):
             return
         elif name == "br" and self._verbatim:
@@ -176,7 +180,7 @@ class _Page:
             self._verbatim += 1
         elif name == "tr":
             self._gap = 1 if self._cells else self._gap
-            self._cells, self._row_words = 0, self._words
+            self._cells, self._row_words, self._fresh_cell = 0, self._words, False
         elif name in ("td", "th"):
             if self._cells:
                 self._next_cell()
@@ -208,6 +212,15 @@ class _Page:
         elif not self._hidden:
             self._finish(element)
         return element.name
+
+    def _link(self, href: str) -> str:
+        """Where a link leads. Many long ones would make a page far longer than it is, so there is an end to that."""
+        if self._links >= _MAX_LINKS or self._link_chars >= _MAX_LINK_CHARS:
+            return ""
+        link = _link(self._base, href)
+        self._links += 1
+        self._link_chars += len(link)
+        return link
 
     def _finish(self, element: "_Element") -> None:
         if element.link and self._words > element.words and self._out[-1].strip() != element.link:

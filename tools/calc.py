@@ -29,7 +29,7 @@ _TRUSTED, _SHOWN = Context(prec=40), Context(prec=28)
 _PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
 
 
-@tool
+@tool(effects="read")
 def calculate(expression: str) -> str:
     """Calculate with numbers: sums, products, percentages, powers, square roots, logarithms and angles.
 

@@ -18,7 +18,7 @@ from agentkit import ToolFailed, tool
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-@tool
+@tool(effects="read")
 def now(timezone: str = "UTC") -> dict[str, str]:
     """Tell what time it is now in a city, and what day it is today.
 
@@ -28,7 +28,7 @@ def now(timezone: str = "UTC") -> dict[str, str]:
     return _told(datetime.now(_zone(timezone)))
 
 
-@tool
+@tool(effects="read")
 def add_time(
     amount: int,
     unit: Literal["seconds", "minutes", "hours", "days", "weeks", "months", "years"],
@@ -59,7 +59,7 @@ def add_time(
         ) from None
 
 
-@tool
+@tool(effects="read")
 def days_between(
     start: date | Literal["today"], end: date | Literal["today"], timezone: str = "UTC"
 ) -> dict[str, int | str]:

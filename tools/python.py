@@ -45,8 +45,8 @@ _HINTS = {
     # a part of an error -> what to do about it; the first one that fits
     "No module named": "there are: asyncio, base64, binascii, bisect, collections, copy, csv, dataclasses, datetime, "
     "decimal, functools, hashlib, itertools, json, math, random, re, time, tomllib, typing, unicodedata",
-    "feed time limit exceeded": "it computed for too long; do less in one script, or in fewer steps",
-    "memory limit exceeded": "it took too much memory; work on less at a time",
+    "computed for longer than": "do less in one script, or in fewer steps",
+    "would take more than": "work on less at a time",
     "not supported in this environment": _OUTSIDE,
     "Permission denied": _OUTSIDE,
     "module 'os' has no": _OUTSIDE,
@@ -78,6 +78,8 @@ class Python:
     may_call: Collection[str] | None = None
     """Names of the tools that it may call. None for all of the agent's that need no approval, are not declared
     destructive, and have no secret arguments or results."""
+    kernel: bool = False
+    """Whether to refuse scripts where the kernel cannot deny files and sockets to them: on all but Linux."""
 
     def __post_init__(self) -> None:
         for name in ("seconds", "memory", "calls"):
@@ -114,6 +116,7 @@ class Python:
             "seconds": self.seconds,
             "memory": self.memory,
             "shown": _MAX_SHOWN,
+            "kernel": self.kernel,
         }
         async with _started(request) as process:
             script = _Script(process, ctx, names, self)
@@ -174,7 +177,7 @@ class _Script:
                     group.start_soon(self._called, message, group.cancel_scope)
                 elif "call" in message:
                     end = {"broken": f"it made more than {self._limits.calls} calls; make fewer in one script"}
-                elif "walls" not in message:
+                else:
                     end = message
             if "broken" in end:
                 group.cancel_scope.cancel()
@@ -192,7 +195,7 @@ class _Script:
         if len(printed) >= _MAX_SHOWN:
             printed += f"\n[cut: it printed more than {_MAX_SHOWN} characters; print only what you need]\n"
         if "value" not in end:
-            words = f"the script ended: {end['broken']}" if "broken" in end else _words(end.get("error"))
+            words = f"the script ended: {end['broken']}" if "broken" in end else _words(end.get("error"), self._limits)
             raise ToolFailed(f"{words}\nBefore that it printed:\n{printed}" if printed else words)
         value = str(end["value"])
         if len(value) > _MAX_SHOWN:
@@ -316,10 +319,14 @@ def _plain(value: Any) -> object:
     return str(value)
 
 
-def _words(error: Any) -> str:
+def _words(error: Any, limits: Python) -> str:
     """A script's exception: where, what, and what to do about it."""
     told: dict[str, Any] = error if isinstance(error, dict) else {}
     message = f"{told.get('type')}: {told.get('message')}"
+    if "feed time limit exceeded" in message:
+        message = f"TimeoutError: it computed for longer than {limits.seconds:g} seconds"
+    if "memory limit exceeded" in message:
+        message = f"MemoryError: its values would take more than {limits.memory} bytes"
     source = str(told.get("source") or "").strip()
     place = f"line {told['line']}" + (f", `{source}`: " if source else ": ") if told.get("line") else ""
     came = f" (called from line {told['from']})" if told.get("from") != told.get("line") else ""

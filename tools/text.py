@@ -12,7 +12,7 @@ _MAX_SHOWN = 50
 _EXCERPT = 60
 
 
-@tool
+@tool(effects="read")
 def count_text(text: str) -> dict[str, int]:
     """Count the characters, words, lines and sentences of a text.
 
@@ -34,7 +34,7 @@ def count_text(text: str) -> dict[str, int]:
     }
 
 
-@tool
+@tool(effects="read")
 def find_text(text: str, query: str, ignore_case: bool = False) -> dict[str, int | list[dict[str, int | str]]]:
     """Find a word or letter in a text: how many there are, and where.
 
@@ -57,7 +57,7 @@ def find_text(text: str, query: str, ignore_case: bool = False) -> dict[str, int
     return {"count": searched.count(wanted), "shown": len(matches), "matches": matches}
 
 
-@tool
+@tool(effects="read")
 def replace_text(text: str, old: str, new: str) -> dict[str, int | str]:
     """Replace words or letters everywhere in a text.
 
@@ -74,7 +74,7 @@ def replace_text(text: str, old: str, new: str) -> dict[str, int | str]:
     return {"count": count, "text": text.replace(old, new)}
 
 
-@tool
+@tool(effects="read")
 def compare_texts(first: str, second: str) -> dict[str, float | int | list[dict[str, int | str]]]:
     """Tell how similar two texts are, from 0 to 1, and which words differ. Spaces and line breaks do not count.
 

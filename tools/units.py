@@ -16,7 +16,7 @@ from fractions import Fraction
 from agentkit import ToolFailed, tool
 
 
-@tool
+@tool(effects="read")
 def convert(value: float, from_unit: str, to_unit: str) -> dict[str, float | str]:
     """Convert a measurement to another unit: length, mass, temperature, volume, area, speed, time, data and more.
 

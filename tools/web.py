@@ -58,7 +58,8 @@ class Web(Reach):
         end = len(page.text)
         if end - offset > self.chars:
             end = offset + self.chars
-            end = page.text.rfind("\n", end - self.chars // 10, end) + 1 or end
+            near = end - self.chars // 10
+            end = page.text.rfind("\n", near, end) + 1 or page.text.rfind(" ", near, end) + 1 or end
         lines = [page.heading, "", page.text[offset:end] or "[there is no text on the page]"]
         if end < len(page.text):
             lines.append(f"[cut at character {end} of {len(page.text)}; read on with offset={end}]")

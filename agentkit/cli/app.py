@@ -1,7 +1,7 @@
 """The program `agentkit`: its commands, and how they are called."""
 
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,7 +19,11 @@ app = typer.Typer(
 tools = typer.Typer(help="What tools there are, and what they do.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(tools, name="tools")
 
-Name = Annotated[str, typer.Argument(help="now, clock:now or ./tools/x.py:name.")]
+Name = Annotated[str, typer.Argument(help="now, clock:now, ./tools/x.py:name or agent.toml:name.")]
+Sources = Annotated[
+    list[str] | None, typer.Argument(help="Modules, files and agent files; all that are installed if none.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _version(asked: bool) -> None:
@@ -66,13 +70,8 @@ def chat_command(options: ChatOptions) -> int:
 
 
 @tools.command("list")
-def list_command(
-    sources: Annotated[
-        list[str] | None, typer.Argument(help="Modules and files; all that are installed if none.")
-    ] = None,
-    debug: Debug = False,
-) -> None:
-    """Print the tools there are, one a line."""
+def list_command(sources: Sources = None, debug: Debug = False) -> None:
+    """Print the tools there are, one a line, and what is declared of them."""
     from .tools import list_tools
 
     finish(lambda: list_tools(sources or [], debug=debug), debug=debug)
@@ -80,7 +79,7 @@ def list_command(
 
 @tools.command("show")
 def show_command(name: Name, debug: Debug = False) -> None:
-    """Print what a model is told about a tool, as JSON, and where the tool is from."""
+    """Print what a model is told about a tool, as JSON, where it is from, and what is declared of it."""
     from .tools import show_tools
 
     finish(lambda: show_tools(name), debug=debug)
@@ -96,3 +95,77 @@ def call_command(
     from .tools import call_tool
 
     finish(lambda: call_tool(name, arguments or []), debug=debug)
+
+
+@tools.command("export")
+def export_command(
+    sources: Sources = None,
+    dialect: Annotated[str, typer.Option(help="chat, responses, assistants, anthropic, mcp or gemini.")] = "chat",
+    debug: Debug = False,
+) -> None:
+    """Print tools as a provider's API takes them, as JSON."""
+    from .registry import export_tools
+
+    finish(lambda: export_tools(sources or [], dialect), debug=debug)
+
+
+@tools.command("lint")
+def lint_command(
+    sources: Sources = None,
+    as_json: AsJson = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="Findings to leave out; a,b or repeated.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Print what is wrong with tools, or will be. Fails if there is an error among it.
+
+    \b
+    agentkit tools lint agent.toml --ignore not-strict
+    """
+    from .registry import lint_tools
+
+    finish(
+        lambda: lint_tools(sources or [], as_json=as_json, strict=strict, ignored=ignore or [], debug=debug),
+        debug=debug,
+    )
+
+
+@tools.command("lock")
+def lock_command(
+    sources: Sources = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="The lock file.")] = "tools.lock.json",
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if it is not up to date.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Write down what tools are, so that `diff` can tell what becomes of them."""
+    from .registry import lock_tools
+
+    finish(lambda: lock_tools(sources or [], output, check=check), debug=debug)
+
+
+@tools.command("diff")
+def diff_command(
+    one: Annotated[
+        str, typer.Argument(metavar="A", help="A lock file (.json) or sources (clock,./tools/x.py): what was.")
+    ],
+    other: Annotated[
+        str | None,
+        typer.Argument(metavar="[B]", help="The same: what is. If not given, A is, and tools.lock.json was."),
+    ] = None,
+    fail_on: Annotated[
+        Literal["breaking", "prompt-only", "compatible"], typer.Option(help="The least that is a failure.")
+    ] = "breaking",
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Print what has become of tools. Fails if a call that fitted before may not fit now.
+
+    \b
+    agentkit tools diff agent.toml
+    agentkit tools diff old.lock.json new.lock.json --fail-on prompt-only
+    """
+    from .registry import diff_tools
+
+    finish(lambda: diff_tools(one, other, fail_on=fail_on, as_json=as_json), debug=debug)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from agentkit import Agent, Session
+from agentkit.approval import Approve
 
+from .approval import approver
 from .failures import FAILURES, OK, told
 from .options import ChatOptions
 from .run import follow
@@ -29,7 +31,8 @@ def chat(options: ChatOptions) -> int:
     agent, note = build_agent(options, options.file, os.environ)
     if note:
         screen.note(note)
-    conversation = Conversation(agent, screen, trace=options.trace, debug=options.debug)
+    approve = approver(options.approve, screen, whole=options.debug)
+    conversation = Conversation(agent, screen, approve=approve, trace=options.trace, debug=options.debug)
     for line in _lines():
         if not conversation.take(line):
             break
@@ -39,9 +42,10 @@ def chat(options: ChatOptions) -> int:
 class Conversation:
     """An agent, a person, and what was said between them."""
 
-    def __init__(self, agent: Agent, screen: Screen, *, trace: bool, debug: bool) -> None:
+    def __init__(self, agent: Agent, screen: Screen, *, approve: Approve, trace: bool, debug: bool) -> None:
         self._agent = agent
         self._screen = screen
+        self._approve = approve
         self._trace = trace
         self._debug = debug
         self._session = Session("chat")
@@ -73,7 +77,7 @@ class Conversation:
 
     def _turn(self, prompt: str) -> None:
         try:
-            follow(self._agent, prompt, self._screen, session=self._session, trace=self._trace)
+            follow(self._agent, prompt, self._screen, approve=self._approve, session=self._session, trace=self._trace)
         except FAILURES as error:
             self.code = told(error, debug=self._debug)
 

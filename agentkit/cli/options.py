@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_type_hints
 
 import typer
 
@@ -37,6 +37,10 @@ class AgentOptions:
     seconds: Annotated[float | None, typer.Option(help="Time of one run, at most.")] = None
     tokens: Annotated[int | None, typer.Option(help="Input and output tokens of one run, at most.")] = None
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Ask the server for whole answers.")] = False
+    approve: Annotated[
+        Literal["ask", "all", "none"],
+        typer.Option(help="Calls of tools that need approval: ask at the terminal, run all of them, or none."),
+    ] = "ask"
     trace: Annotated[bool, typer.Option("--trace", help="Show the spans of a run, with their durations.")] = False
     debug: Debug = False
 

@@ -11,9 +11,11 @@ from typing import Any
 import anyio
 
 from agentkit import Agent, AgentError, ConfigError, RunResult, Session
+from agentkit.approval import Approve
 from agentkit.messages import Message, dump_messages
 from agentkit.telemetry.recorder import SpanRecorder
 
+from .approval import approver
 from .failures import FAILURES, OK, exit_code, reason, where
 from .options import RunOptions
 from .screen import Screen
@@ -25,13 +27,22 @@ def run(options: RunOptions) -> int:
     return _as_json(options) if options.as_json else _for_a_person(options)
 
 
-def follow(agent: Agent, prompt: str, screen: Screen, *, session: Session | None = None, trace: bool = False) -> None:
+def follow(
+    agent: Agent,
+    prompt: str,
+    screen: Screen,
+    *,
+    approve: Approve,
+    session: Session | None = None,
+    trace: bool = False,
+) -> None:
     """Run an agent before a person's eyes; Ctrl-C cancels the run, and is raised when it has ended."""
     recorder, began = SpanRecorder(), time.monotonic()
     watched = replace(agent, telemetry=recorder.telemetry) if trace else agent
+    screen.knows(agent.registry.by_name)
 
     async def watch() -> RunResult[str]:
-        async with watched.stream(prompt, session=session) as run:
+        async with watched.stream(prompt, session=session, approve=approve) as run:
             async for event in run:
                 screen.show(event)
         return run.result
@@ -47,16 +58,19 @@ def follow(agent: Agent, prompt: str, screen: Screen, *, session: Session | None
 def _for_a_person(options: RunOptions) -> int:
     screen = Screen(whole=options.debug)
     agent, prompt = _prepared(options, screen)
-    follow(agent, prompt, screen, trace=options.trace)
+    approve = approver(options.approve, screen, whole=options.debug)
+    follow(agent, prompt, screen, approve=approve, trace=options.trace)
     return OK
 
 
 def _as_json(options: RunOptions) -> int:
     recorder, code = SpanRecorder(), OK
     try:
-        agent, prompt = _prepared(options, Screen())
+        screen = Screen()
+        agent, prompt = _prepared(options, screen)
         traced = replace(agent, telemetry=recorder.telemetry) if options.trace else agent
-        outcome = _result(traced.run_sync(prompt))
+        approve = approver(options.approve, screen, whole=options.debug)
+        outcome = _result(traced.run_sync(prompt, approve=approve))
     except FAILURES as error:
         if options.debug:
             where(error)

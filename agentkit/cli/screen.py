@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 from rich.console import Console
@@ -28,6 +29,9 @@ class Screen:
 
     def __init__(self, *, whole: bool = False) -> None:
         self._whole = whole
+        self._tools: Mapping[str, Tool] = {}
+        self._question = ""
+        """What the person is being asked."""
         colors: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
         self._stderr = Console(stderr=True, color_system=colors, highlight=False, soft_wrap=True)
         self._streams = sys.stdout.isatty()
@@ -35,6 +39,10 @@ class Screen:
         """Whether the answer that is being given came in pieces so far."""
         self._in_line = False
         """Whether text stands on the terminal whose line has not ended."""
+
+    def knows(self, tools: Mapping[str, Tool]) -> None:
+        """Say what tools there will be: which of their arguments and results are secret, they know."""
+        self._tools = tools
 
     def show(self, event: Event) -> None:
         """Show what has just happened."""
@@ -51,9 +59,10 @@ class Screen:
                 told = [hosted.tool, self._short(hosted.output or found or hosted.input)]
                 self._print(f"<- {': '.join(filter(None, told))}", "green")
             case ToolStarted(call=call):
-                self._print(f"-> {self._short(call.name)}({self._short(arguments(call.arguments))})", "cyan")
+                secrets = self._tools[call.name].arguments.secrets if call.name in self._tools else ()
+                self._print(f"-> {self._short(call.name)}({self._short(arguments(call.arguments, secrets))})", "cyan")
             case ToolFinished(call=call, result=result, seconds=seconds):
-                name, said = self._short(call.name), self._short(result.content)
+                name, said = self._short(call.name), "***" if result.secret else self._short(result.content)
                 line = f"<- {name}{' failed' if result.is_error else ''}: {said} ({duration(seconds)})"
                 self._print(line, "red" if result.is_error else "green")
 
@@ -79,6 +88,17 @@ class Screen:
         """Say something beside the answer."""
         self._print(line, "dim")
 
+    @contextmanager
+    def asking(self, details: str, question: str) -> Iterator[None]:
+        """Ask the person, whose answer ends the line; what else happens meanwhile is shown above the question."""
+        self._print(details, "bold")
+        self._question = question
+        self._ask()
+        try:
+            yield
+        finally:
+            self._question = ""
+
     def spans(self, roots: Sequence[SpanNode]) -> None:
         """Show spans as trees, with their durations."""
         if not roots:
@@ -98,7 +118,13 @@ class Screen:
 
     def _print(self, line: str, style: str = "") -> None:
         self.end_line()
-        self._stderr.print(Text(safe(line), style=style))
+        below_the_question = "\n" if self._question else ""
+        self._stderr.print(Text(below_the_question + safe(line), style=style))
+        self._ask()
+
+    def _ask(self) -> None:
+        if self._question:
+            self._stderr.print(Text(self._question, style="bold"), end="")
 
     def _short(self, text: str) -> str:
         return text if self._whole else one_line(text, _SHORT)

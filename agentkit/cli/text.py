@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0 and C1 controls but tab and line feed, what turns the direction of text, and lone surrogates."""
@@ -12,6 +13,11 @@ def safe(text: str) -> str:
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
+def readable(text: str) -> str:
+    r"""The text with all that cannot be seen written out: for what a person decides on, it has no place to hide in."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def one_line(text: str, longest: int) -> str:
     """The text in one line of at most so many characters."""
     looked_at = text[: 4 * longest]
@@ -19,14 +25,13 @@ def one_line(text: str, longest: int) -> str:
     return line if len(line) <= longest and looked_at == text else f"{line[: longest - 3]}..."
 
 
-def arguments(text: str) -> str:
+def arguments(text: str, secrets: Collection[str] = ()) -> str:
     """The JSON of a tool call's arguments as `sku="A-1", n=2`; what is no JSON object is shown as it is."""
     try:
-        given = json.loads(text)
-        named = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items()]
+        given = {name: json.dumps(value, ensure_ascii=False) for name, value in json.loads(text).items()}
     except (ValueError, AttributeError, RecursionError):
-        return text
-    return ", ".join(named)
+        return "***" if secrets else text
+    return ", ".join(f"{readable(name)}={'***' if name in secrets else readable(given[name])}" for name in given)
 
 
 def duration(seconds: float) -> str:

@@ -1,17 +1,16 @@
 """`agentkit tools`: what tools there are, what a model is told about one, and what one does."""
 
-import difflib
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
 
-from agentkit import ConfigError, Limits, Telemetry, Tool, ToolCall, ToolFailed, ToolRegistry, ToolResult, load_tools
+from agentkit import ConfigError, Limits, Telemetry, Tool, ToolCall, ToolFailed, ToolRegistry, ToolResult
 from agentkit.approval import Approval
 from agentkit.caller import Caller
+from agentkit.dialects import strict
 from agentkit.events import to_no_one
 from agentkit.executor import Executor
 from agentkit.limits import Budget
@@ -20,15 +19,8 @@ from agentkit.steps import Inline
 
 from .failures import OK, told
 from .screen import first_line
+from .sources import find, load
 from .text import safe
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """A tool, and what `--tools` and `load_tools` call it."""
-
-    source: str
-    tool: Tool
 
 
 def list_tools(sources: Sequence[str], *, debug: bool) -> int:
@@ -36,8 +28,9 @@ def list_tools(sources: Sequence[str], *, debug: bool) -> int:
     code = OK
     for source in sources or available_tools():
         try:
-            for found in _load(source):
-                print(f"{found.source}: {first_line(found.tool)}")
+            for found in load(source):
+                declared = ", ".join(f"{name}={_said(value)}" for name, value in found.tool.policy.declared.items())
+                print(f"{found.source}: {first_line(found.tool)}{declared and f' [{declared}]'}")
         except ConfigError as error:
             code = told(error, debug=debug)
     return code
@@ -45,16 +38,22 @@ def list_tools(sources: Sequence[str], *, debug: bool) -> int:
 
 def show_tools(name: str) -> int:
     """Print what a model is told about a tool, or about each tool of a module, as JSON, and where the tool is from."""
-    for found in _find(name):
+    for found in find(name):
         tool = found.tool
         told_to_models = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-        print(json.dumps({"from": found.source, "at": _place(tool), **told_to_models}, indent=2))
+        declared = {
+            "policy": {
+                option: value if _is_json(value) else _said(value) for option, value in tool.policy.declared.items()
+            },
+            "strict": _strictness(tool),
+        }
+        print(json.dumps({"from": found.source, "at": _place(tool), **told_to_models, **declared}, indent=2))
     return OK
 
 
 def call_tool(name: str, words: Sequence[str]) -> int:
     """Call a tool the way a run does, and print its result as a model would read it."""
-    found = _find(name)
+    found = find(name)
     if len(found) > 1:
         raise ConfigError(f"{name!r} is {len(found)} tools; name one: {', '.join(each.source for each in found)}")
     tool = found[0].tool
@@ -121,24 +120,20 @@ def _takes_text(schema: Mapping[str, Any], root: Mapping[str, Any]) -> bool:
     return schema.get("type") == "string" or any(isinstance(value, str) for value in fixed)
 
 
-def _find(name: str) -> list[Found]:
-    """The tools of a module or file, or the one that is called so in the installed modules."""
-    installed = available_tools()
-    if ":" in name or "/" in name or name.endswith(".py") or name in installed:
-        return _load(name)
-    tools = [found for source in installed for found in _load(source)]
-    named = [found for found in tools if found.tool.name == name]
-    if not named:
-        near = difflib.get_close_matches(name, [*(found.tool.name for found in tools), *installed], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "`agentkit tools list` shows what there is"
-        raise ConfigError(f"there is no tool {name!r}; {hint}")
-    return named
+def _said(value: Any) -> str:
+    """A declared value; a function by its name."""
+    return f"{getattr(value, '__name__', type(value).__name__)}()" if callable(value) else str(value)
 
 
-def _load(source: str) -> list[Found]:
-    module = source if source in available_tools() or source.endswith(".py") else source.rpartition(":")[0]
-    functions = load_tools(source)
-    return [Found(source=f"{module}:{each.__name__}", tool=Tool.of(each)) for each in functions]
+def _is_json(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool | None)
+
+
+def _strictness(tool: Tool) -> str:
+    """Whether OpenAI's strict mode holds a model to the schema, and if not, why."""
+    if tool.policy.strict is False:
+        return "no, because it is declared so"
+    return str(strict(tool.parameters)).removeprefix("strict: ")
 
 
 def _place(tool: Tool) -> str:

@@ -50,6 +50,34 @@ def leave() -> str:
 '''
 
 
+ASKING = '''
+"""Tools that ask first."""
+
+from typing import Annotated
+
+from agentkit import tool
+from agentkit.context import Secret
+
+
+@tool(effects="destructive", approval=True)
+def delete_order(order: str) -> str:
+    """Delete an order."""
+    return f"{order} is gone"
+
+
+@tool(approval=True)
+def pay(amount: int, pin: Annotated[str, Secret]) -> Annotated[str, Secret]:
+    """Pay."""
+    return "receipt 4711"
+
+
+@tool
+def look() -> str:
+    """Look."""
+    return "seen"
+'''
+
+
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No key, server or model of whoever runs the tests; in a folder of its own."""
@@ -63,6 +91,13 @@ def shop(tmp_path: Path) -> str:
     """A file with tools, in the current folder."""
     (tmp_path / "shop.py").write_text(TOOLS, encoding="utf-8")
     return "./shop.py"
+
+
+@pytest.fixture
+def asking(tmp_path: Path) -> str:
+    """A file with tools that need approval."""
+    (tmp_path / "asking.py").write_text(ASKING, encoding="utf-8")
+    return "./asking.py"
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def _check_words(tool: Tool, docstring: str, parameters: dict[str, inspect.Param
 
 def _described(name: str, docstring: str) -> Iterator[str]:
     """The first line that a docstring has on a parameter, looked for as simply as may be."""
-    numpy = rf"^(?:\w+, ?)*\*?{name}(?:, ?\w+)* ?(?::.*)?\n +(\S.*)"
+    numpy = rf"^(?:\w+, ?)*\*?{name}(?:, ?\w+)* ?(?::.*)?\n+ +(\S.*)"
     google = rf"^ +\*?{name}(?: \(.*?\))?: *(\S.*)"
     rest = rf"^:param (?:\w+ )?{name}:\s*(\S.*)"
     for section, line in ((r"Parameters\n-+\n", numpy), (r"Args:\n", google), ("", rest)):

@@ -214,7 +214,7 @@ KINDS: list[tuple[Any, Any, Any, Any]] = [
     (collections.deque[int], array(INTEGER), [1], collections.deque([1])),
     (dict[str, int], mapping(INTEGER), {"a": 1}, {"a": 1}),
     (Mapping[str, int], mapping(INTEGER), {"a": 1}, {"a": 1}),
-    (dict[int, str], mapping(STRING), {"1": "a"}, {1: "a"}),
+    (dict[int, str], mapping(STRING) | {"propertyNames": {"pattern": "^-?[0-9]+$"}}, {"-1": "a"}, {-1: "a"}),
     (dict, mapping(True), {"a": [1]}, {"a": [1]}),
     (datetime, STRING | {"format": "date-time"}, "2026-11-25T10:00:00Z", datetime(2026, 11, 25, 10, tzinfo=UTC)),
     (date, {"type": "string", "format": "date"}, "2026-11-25", date(2026, 11, 25)),

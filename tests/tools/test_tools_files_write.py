@@ -373,7 +373,7 @@ def test_swapping_a_link_in_does_not_lead_a_write_out(house: Path) -> None:
 @pytest.mark.sweep
 def test_swapping_a_link_in_ten_thousand_times_does_not_lead_out(house: Path) -> None:
     """The same for long."""
-    race(house, 10_000)
+    race(house, 1_500)
 
 
 def test_a_hard_links_other_name_keeps_the_old_content(house: Path, means: str) -> None:
@@ -494,7 +494,7 @@ def test_a_killed_writer_leaves_the_old_content_or_the_new(tmp_path: Path, means
 @pytest.mark.sweep
 def test_many_killed_writers_leave_the_old_content_or_the_new(tmp_path: Path, means: str) -> None:
     """The same for long."""
-    kill_writers(tmp_path, means, 300)
+    kill_writers(tmp_path, means, 150)
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ async def test_what_a_script_prints_and_its_last_value_are_the_result(code: str,
     assert await read(code) == text
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("code", ["units_left('abc', 'south')", "units_left('abc', warehouse='south')"])
 async def test_arguments_without_a_name_are_taken_in_the_tool_s_order(code: str) -> None:
     """A model that writes Python as it always does is understood."""
@@ -161,6 +162,7 @@ async def test_calls_that_are_awaited_together_run_at_the_same_time() -> None:
     assert sorted(waiting) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_script_may_await_within_its_own_functions() -> None:
     """`async def` and `asyncio.run` are Python as models know it."""
     code = "import asyncio\nasync def main():\n    return await units_left(sku='ab') + 1\nasyncio.run(main())"
@@ -259,6 +261,7 @@ async def test_a_script_may_not_call_what_needs_approval_unless_it_is_named() ->
     assert asked == [{"amount": 1}, {"amount": 2}]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_by_default_a_script_may_not_destroy_nor_see_secrets() -> None:
     """What is declared destructive, or has a secret, is for single calls; `may_call` opens it."""
 
@@ -280,6 +283,7 @@ async def test_by_default_a_script_may_not_destroy_nor_see_secrets() -> None:
     assert "name 'drop' is not defined" in await failed("drop()", drop, python=Python(may_call=["token"]))
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_name_with_a_hyphen_has_an_underscore_in_scripts() -> None:
     """Tools of other systems are often called so, and Python cannot write it."""
 
@@ -290,6 +294,7 @@ async def test_a_name_with_a_hyphen_has_an_underscore_in_scripts() -> None:
     assert await read("units_left(sku='a')", left) == "3"
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_script_sees_the_tools_of_its_own_run() -> None:
     """Context and identity are the run's: `deps` arrives, and each inner call has an id of its own."""
     seen: list[tuple[str, str, str]] = []
@@ -326,6 +331,7 @@ async def test_what_must_end_the_run_is_raised_bare() -> None:
         await Agent(model, tools=[units_left, *Python().tools], journal=Broken()).run("?")
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_time_for_tools_does_not_count_as_the_script_s() -> None:
     """A script that computes for a moment may wait longer than it may compute."""
     began = anyio.Event()
@@ -387,7 +393,8 @@ def test_a_limit_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_hundred_scripts_at_once_take_turns() -> None:
+@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.sweep)])
+async def test_many_scripts_at_once_take_turns(count: int) -> None:
     """No more than eight have processes at a time, and all come to their end."""
     now, most = 0, 0
 
@@ -400,12 +407,12 @@ async def test_a_hundred_scripts_at_once_take_turns() -> None:
         now -= 1
         return n
 
-    calls = [replace(call("run_python", code=f"enter(n={n}) * 2"), id=str(n)) for n in range(100)]
+    calls = [replace(call("run_python", code=f"enter(n={n}) * 2"), id=str(n)) for n in range(count)]
     limits = Limits(tool_concurrency=100)
-    with anyio.fail_after(60):
+    with anyio.fail_after(100):
         result = await Agent(ScriptedModel([calls, "ok"]), tools=[enter, *Python().tools], limits=limits).run("?")
     told = [message.content for message in result.messages if isinstance(message, ToolResult)]
-    assert told == [str(n * 2) for n in range(100)]
+    assert told == [str(n * 2) for n in range(count)]
     assert most <= 8
 
 
@@ -451,3 +458,19 @@ async def test_a_process_that_was_taken_over_can_say_nothing_that_harms(line: by
     [told] = [message for message in result.messages if isinstance(message, ToolResult)]
     assert told.is_error
     assert len(told.content) < 1000
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("first", [b"", b'{"call": 1, "name": "units_left", "args": ["a"], "kwargs": {}}\n'])
+async def test_a_process_that_falls_silent_is_not_waited_for(first: bytes, tmp_path: Path) -> None:
+    """Neither from its beginning nor after it has had its answer; computing it may, for its seconds and a while."""
+    source = Path(str(agentkit.tools.python.__file__)).read_text(encoding="utf-8")
+    (tmp_path / "python.py").write_text(source.replace("_STARTING = 30.0", "_STARTING = -4.5"), encoding="utf-8")
+    said = f"import sys\nsys.stdout.buffer.write({first!r})\nsys.stdout.flush()\nsys.stdin.read()\n"
+    (tmp_path / "_monty.py").write_text(said, encoding="utf-8")
+    [silent] = load_tools(tmp_path / "python.py")
+    model = ScriptedModel([[call("run_python", code="1")], "ok"])
+    with anyio.fail_after(30):
+        result = await Agent(model, tools=[units_left, silent]).run("?")
+    [told] = [message for message in result.messages if isinstance(message, ToolResult)]
+    assert told.content == "the script ended: it neither ended nor called a tool for too long"

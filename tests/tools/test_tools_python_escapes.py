@@ -4,11 +4,14 @@ Two walls are tested apart. Scripts meet the interpreter, which knows no way out
 interpreter around it is put where the interpreter is, and the kernel refuses what it tries.
 """
 
+import importlib.util
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -123,10 +126,10 @@ REFUSED = {
         ("import itertools\nlist(itertools.product(range(1000), repeat=5))", "t"),
     ],
     "takes all time": [
-        ("while True: pass", "it computed for too long"),
-        ("while True:\n    try:\n        while True: pass\n    except BaseException: pass", "it computed for too long"),
+        ("while True: pass", "it computed for"),
+        ("while True:\n    try:\n        while True: pass\n    except BaseException: pass", "it computed for"),
         ("x = 3\nfor n in range(40): x = x * x * x", "too"),
-        ("sum(range(10 ** 12))", "it computed for too long"),
+        ("sum(range(10 ** 12))", "it computed for"),
         ("import time\ntime.sleep(1000)", "a script cannot wait"),
         ("import asyncio\nawait asyncio.sleep(1000)", "a script cannot wait"),
         ("import re\nre.match('(a+)+$', 'a' * 5000 + 'b')\n1 / 0", ""),
@@ -171,10 +174,10 @@ async def test_a_script_that_wants_more_than_it_may_is_refused_in_words(wish: st
 @pytest.mark.parametrize(
     ("code", "text"),
     [
-        ("while True: print('x' * 1000)", "it computed for too long"),
+        ("while True: print('x' * 1000)", "it computed for"),
         ("print('x' * 40_000_000)\n1 / 0", "division by zero"),
-        ("for n in range(10 ** 9): print(end='.')", "it computed for too long"),
-        ("import sys\nwhile True: print('e', file=sys.stderr)", "it computed for too long"),
+        ("for n in range(10 ** 9): print(end='.')", "it computed for"),
+        ("import sys\nwhile True: print('e', file=sys.stderr)", "it computed for"),
     ],
 )
 async def test_a_flood_of_output_is_cut(code: str, text: str) -> None:
@@ -254,6 +257,31 @@ def gone(handles: list[int]) -> None:
     for handle in handles:
         assert select.select([handle], [], [], 5)[0], "a process lives on"
         os.close(handle)
+
+
+@on_linux
+def test_a_killed_program_takes_its_scripts_with_it() -> None:
+    """Nobody is left to stop them, so they must notice."""
+    program = """
+import anyio
+from agentkit import Agent, tool
+from agentkit.testing import ScriptedModel, call
+from agentkit.tools.python import Python
+
+@tool
+def look() -> None:
+    print("running", flush=True)
+
+model = ScriptedModel([[call("run_python", code="look()\\nwhile True: pass")], "ok"])
+anyio.run(Agent(model, tools=[look, *Python(seconds=600).tools]).run, "?")
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as host:
+        assert host.stdout is not None
+        assert host.stdout.readline() == b"running\n"
+        handles = [os.pidfd_open(pid) for pid in descendants(host.pid)]
+        host.kill()
+    assert len(handles) >= 2
+    gone(handles)
 
 
 ATTACKS = {
@@ -346,3 +374,39 @@ def test_the_kernel_ends_what_computes_for_too_long() -> None:
     command = [sys.executable, "-I", "-S", "-c", PROGRAM, str(CHILD.parent), "", "[0 for _ in iter(int, 1)]"]
     done = subprocess.run(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=30, check=False, env={})
     assert done.stdout.decode().count("\n") == 1  # the walls, and then no word
+
+
+ELSEWHERE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import _monty
+sys.platform = "elsewhere"  # where none of Linux's walls stands
+_monty.main()
+"""
+
+
+@pytest.mark.parametrize(("kernel", "said"), [(False, {"value": "42"}), (True, "tell the user")])
+def test_without_a_kernel_s_walls_a_script_runs_only_if_that_is_enough(kernel: bool, said: object) -> None:
+    """`Python(kernel=True)` would rather run nothing; otherwise the interpreter's own wall stands alone."""
+    found, binary = (
+        importlib.util.find_spec("pydantic_monty"),
+        shutil.which("monty", path=sysconfig.get_path("scripts")),
+    )
+    assert found is not None
+    paths = [str(Path(str(found.origin)).parents[1])]
+    request = {"code": "41 + 1", "names": [], "refused": {}, "seconds": 5, "memory": 50_000_000, "shown": 100}
+    line = json.dumps({**request, "kernel": kernel, "paths": paths, "binary": binary}).encode() + b"\n"
+    command = [sys.executable, "-I", "-S", "-c", ELSEWHERE, str(CHILD.parent)]
+    done = subprocess.run(command, input=line, stdout=subprocess.PIPE, timeout=30, check=True, env={})
+    answer = json.loads(done.stdout)
+    assert answer == said or str(said) in answer["broken"]
+
+
+@on_linux
+@pytest.mark.anyio
+async def test_with_them_a_script_that_needs_them_runs() -> None:
+    """On Linux, that is."""
+    message = await told("41 + 1", Python(kernel=True))
+    if "offers too little" in message.content:
+        pytest.skip("this kernel has no Landlock or no seccomp")
+    assert message.content == "42"

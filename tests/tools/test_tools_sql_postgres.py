@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ CREATE TABLE orders (id int, buyer int REFERENCES people, mood mood, CHECK (id >
 CREATE VIEW adults AS SELECT name FROM people WHERE age >= 18;
 CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM people;
 CREATE TABLE hidden (secret text);
+CREATE TABLE partly (id int, secret text);
 CREATE SCHEMA archive;
 CREATE TABLE archive.people (id int);
 CREATE TABLE archive."odd ""name" ("a b" int, "order" int);
@@ -59,6 +61,7 @@ CREATE VIEW sneaky AS SELECT remove_as_owner();
 CREATE PROCEDURE remove_people() LANGUAGE sql AS 'DELETE FROM people';
 GRANT ALL ON people, people_id_seq, orders TO reader;
 GRANT SELECT ON adults, totals, sneaky TO reader;
+GRANT SELECT (id) ON partly TO reader;
 GRANT USAGE ON SCHEMA archive TO reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA archive TO reader;
 """
@@ -139,9 +142,9 @@ async def test_no_statement_writes_or_takes_more_than_it_may(
     """Whatever a model writes, the database stays as it was, no file comes to be, and the server has no more to do."""
     out, before = tmp_path / "out", admin.execute(STATE).fetchone()
     os.chmod(tmp_path, 0o777)
-    database = Database(url, rows=5, bytes=2_000, seconds=0.2 if told == sql_corpus.STOPPED else 10)
+    database = Database(url, rows=5, bytes=2_000, seconds=0.2 if told in sql_corpus.LIMITED else 10)
     said = await outcome(database, statement.replace("{out}", str(out)))
-    assert any(part in said for part in told.split("|")), said
+    assert told in said
     assert len(said.encode()) < 2_300
     await nothing_left(admin)
     assert admin.execute(STATE).fetchone() == before
@@ -237,6 +240,7 @@ async def test_tables_are_listed_as_far_as_they_may_be_read(url: str) -> None:
     assert (await Database(url).list_tables()).splitlines() == [
         "view adults(name)",
         "orders(id, buyer, mood)",
+        "partly(id)",
         "people(id, name, age)",
         "view sneaky(remove_as_owner)",
         "view totals(n)",
@@ -362,12 +366,13 @@ async def test_a_cancelled_question_ends_on_the_server(url: str, admin: Any) -> 
 
 async def test_a_server_that_hangs_is_left(url: str, admin: Any) -> None:
     """Its time limits are not all that is relied on."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can stop a process of the server, which belongs to another user")
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("it stops a process of the server, which only root can do, and looks at /proc")
     find = (
         "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND usename = 'reader' AND query LIKE '%sleep(501)%'"
     )
     said: list[str] = []
+    open_before = len(os.listdir("/proc/self/fd"))
 
     async def ask() -> None:
         said.append(await outcome(Database(url, seconds=0.3), "SELECT pg_sleep(501)"))
@@ -378,6 +383,9 @@ async def test_a_server_that_hangs_is_left(url: str, admin: Any) -> None:
             while not (found := admin.execute(find).fetchone()):
                 await anyio.lowlevel.checkpoint()
         os.kill(found[0], signal.SIGSTOP)
+    with anyio.fail_after(20):
+        while len(os.listdir("/proc/self/fd")) > open_before:  # the connection, which a thread may still wait for
+            await anyio.lowlevel.checkpoint()
     os.kill(found[0], signal.SIGCONT)
     assert said == ["failed: the database does not answer; try again in a while, or tell the user"]
     await nothing_left(admin)
