@@ -3,7 +3,7 @@
 import os as _os
 
 from .agent import Agent
-from .context import Context
+from .context import Context, Secret
 from .errors import (
     AgentError,
     ConfigError,
@@ -51,6 +51,7 @@ __all__ = [
     "RunFinished",
     "RunResult",
     "RunStream",
+    "Secret",
     "Session",
     "SessionError",
     "Telemetry",

@@ -9,7 +9,7 @@ from .errors import InvalidArguments, said
 from .lockfile import Lock, lock
 from .messages import ToolCall
 from .policy import Policy
-from .schema_changes import Kind, differences
+from .schema_changes import Kind, differences, shown
 from .tool import Tool
 
 Tools: TypeAlias = "Lock | Iterable[Tool]"
@@ -105,8 +105,9 @@ def _of_tool(kind: Kind, name: str, words: str) -> Change:
 def _changes(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     changes = []
     if old["description"] != new["description"]:
-        words = "has another description" if old["description"] else "has a description now"
-        words = words if new["description"] else "has no description now"
+        words = (
+            f"has another description, {shown(new['description'])}" if new["description"] else "has no description now"
+        )
         changes.append(Change(kind="prompt-only", tool=name, part="description", path="", words=words))
     for each in differences(old["parameters"], new["parameters"]):
         words = each.what + (f": {each.so}" if each.so else "")

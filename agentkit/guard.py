@@ -5,6 +5,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -28,6 +29,10 @@ def _between(low: float, high: float) -> float:
     from random import uniform  # on first use: it costs a part of `import agentkit`
 
     return uniform(low, high)
+
+
+_held: "ContextVar[frozenset[Guard]]" = ContextVar("agentkit_guards_held", default=frozenset())
+"""Those in which what goes on here has a place; it would wait for itself if it wanted another one."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -111,9 +116,15 @@ class Guard:
         if line.places is None:
             await self._turn(line)
             return await self._unbroken(attempt)
+        if self in (held := _held.get()):
+            raise ToolDenied(f"not run: the call of {self.name} that is going on cannot end before this one begins")
         async with line.places:
-            await self._turn(line)  # in its place, so that nobody who has had a turn waits on and begins later
-            return await self._unbroken(attempt)
+            token = _held.set(held | {self})
+            try:
+                await self._turn(line)  # in its place, so that nobody who has had a turn waits on and begins later
+                return await self._unbroken(attempt)
+            finally:
+                _held.reset(token)
 
     def _line(self) -> _Line:
         loop, places = current_token().native_token, self.policy.concurrency

@@ -1,6 +1,7 @@
 """The tools of an agent, by name."""
 
 import difflib
+import gc
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -122,7 +123,13 @@ class ToolRegistry:
         from .dialects import export_tool
 
         done = self.encoded(f"export {dialect}", lambda tools: to_json([export_tool(t, dialect) for t in tools]))
-        tools: list[dict[str, Any]] = from_json(done)
+        was_on = gc.isenabled()
+        gc.disable()  # thousands of fresh dicts would set it off again and again, and it would find nothing
+        try:
+            tools: list[dict[str, Any]] = from_json(done)
+        finally:
+            if was_on:
+                gc.enable()
         return tools
 
     @property

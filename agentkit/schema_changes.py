@@ -102,7 +102,7 @@ class _Differ:
         for keyword in ("title", "description", "examples", "deprecated"):
             if before.get(keyword) != now.get(keyword):
                 how = "another" if keyword in before else "a new"
-                what = f"has {how} {keyword}, {_shown(now[keyword])}" if keyword in now else f"has no {keyword} now"
+                what = f"has {how} {keyword}, {shown(now[keyword])}" if keyword in now else f"has no {keyword} now"
                 yield Difference(kind="prompt-only", path=path, what=what)
         if _differ(before, now, "default"):
             yield Difference(kind="prompt-only", path=path, what=_moved("default", before, now, "the shown default"))
@@ -310,10 +310,10 @@ def _differ(old: Mapping[str, Any], new: Mapping[str, Any], keyword: str) -> boo
 
 def _moved(keyword: str, old: Mapping[str, Any], new: Mapping[str, Any], name: str) -> str:
     if keyword not in new:
-        return f"has {name} no more, which was {_shown(old[keyword])}"
+        return f"has {name} no more, which was {shown(old[keyword])}"
     if keyword not in old:
-        return f"has {name} {_shown(new[keyword])} now"
-    return f"has {name} {_shown(new[keyword])}, had {_shown(old[keyword])}"
+        return f"has {name} {shown(new[keyword])} now"
+    return f"has {name} {shown(new[keyword])}, had {shown(old[keyword])}"
 
 
 def _name(schema: Schema) -> str:
@@ -337,9 +337,10 @@ def _name(schema: Schema) -> str:
 
 def _list(values: Sequence[Any]) -> str:
     more = f" and {len(values) - _LONG_LIST} more" if len(values) > _LONG_LIST else ""
-    return ", ".join(map(_shown, values[:_LONG_LIST])) + more
+    return ", ".join(map(shown, values[:_LONG_LIST])) + more
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as JSON, cut where it is long."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}..."

@@ -17,7 +17,7 @@ from enum import Enum, EnumMeta
 from inspect import formatannotation
 from itertools import chain, count
 from types import GenericAlias, NoneType, UnionType
-from typing import Annotated, Any, Literal, NewType, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NewType, Self, TypeAlias, Union, get_args, get_origin
 
 from pydantic import Field, GetCoreSchemaHandler, Secret, TypeAdapter
 from pydantic.errors import PydanticErrorMixin, PydanticInvalidForJsonSchema
@@ -105,14 +105,16 @@ def _without(names: Collection[str], schema: Any) -> Any:
 
 
 def _unfit(parameter: Parameter, fault: Exception) -> Unfit:
-    annotation = formatannotation(parameter.annotation)
+    annotation = _named(parameter.annotation)
     if isinstance(fault, NameError):
         why = f"its annotation {annotation} needs {fault.name!r}, which is not defined where that is; define it there"
     elif isinstance(fault, ImportError):
         why = f"{annotation} cannot be an argument yet: {_reason(fault)}"
     else:
+        reason = _reason(fault)
+        reason = f"{_NO_FORM} it" if reason == f"{_NO_FORM} {annotation}" else reason
         why = (
-            f"{annotation} cannot be an argument: {_reason(fault)}; annotate it with a type that JSON can carry "
+            f"{annotation} cannot be an argument: {reason}; annotate it with a type that JSON can carry "
             "(str, list[...], Literal, an Enum, a dataclass, a model), or bind it with functools.partial"
         )
     return Unfit(why, parameter.name)
@@ -121,10 +123,16 @@ def _unfit(parameter: Parameter, fault: Exception) -> Unfit:
 def _reason(error: Exception) -> str:
     text = error.message if isinstance(error, PydanticErrorMixin) else str(error)
     text = text.partition(". Set `arbitrary_types_allowed")[0].rstrip(".")
-    return (
-        " ".join(text.replace("Unable to generate pydantic-core schema for", _NO_FORM).split())[:300]
-        or type(error).__name__
-    )
+    text = text.replace("Unable to generate pydantic-core schema for", _NO_FORM)
+    text = re.sub(r"<class '(?:builtins\.)?([^']*)'>", r"\1", text).replace("typing.", "")
+    return " ".join(text.split())[:300] or type(error).__name__
+
+
+def _named(annotation: Any) -> str:
+    """As one writes it."""
+    if isinstance(annotation, type) and annotation.__module__ == "typing":
+        return annotation.__qualname__
+    return formatannotation(annotation)
 
 
 _NO_FORM = "JSON has no form of"
@@ -230,8 +238,8 @@ def _for_json(annotation: Any) -> Any:
     args = get_args(annotation)
     if kind is Context:
         raise TypeError("Context[...] must be the whole annotation, not a part of it")
-    if kind is type or kind is Hashable or _is_empty(kind):
-        raise TypeError(f"{_NO_FORM} {formatannotation(kind)}")
+    if kind is type or kind is Hashable or kind is Self or _is_empty(kind):
+        raise TypeError(f"{_NO_FORM} {_named(kind)}")
     if kind is Iterable or kind is Collection:
         return GenericAlias(list, (_for_json(args[0]) if args else Any,))
     if kind is Literal:

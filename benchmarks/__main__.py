@@ -13,13 +13,13 @@ from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 
-from . import startup
+from . import specs, startup
 from .processes import started
 from .results import Table, as_json, judge, lines
 from .scenarios import OPENAI, SCENARIOS, Scenario
 from .targets import TARGETS
 
-PACKAGES = ("agentkit", "openai", "httpx2", "aiohttp", "pydantic", "opentelemetry-sdk")
+PACKAGES = ("agentkit", "openai", "httpx2", "aiohttp", "pydantic", "opentelemetry-sdk", "pydantic-ai-slim")
 
 
 def main() -> int:
@@ -50,6 +50,7 @@ def main() -> int:
 def tables(*, quick: bool) -> Iterator[Table]:
     """Every table, one after the other: they must not disturb each other."""
     yield start_up(repetitions=1 if quick else 15)
+    yield from specs.tables(quick=quick)
     with started("benchmarks.server") as server:
         origin = f"http://127.0.0.1:{server.hear()}"
         for scenario in SCENARIOS:

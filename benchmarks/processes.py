@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if not name.upper().startswith(("OPENAI_", "OTEL_", "AGENTKIT_", "PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONDONTWRITE"))
+    if not name.upper().startswith(("OPENAI_", "OTEL_", "AGENTKIT_", "PYTHONASYNCIO", "PYTHONDEV", "PYTHONDONTWRITE"))
     and not name.upper().endswith("_PROXY")
 }
 """Without what would change the measurement: proxies, tracing, another server, modules compiled each time."""

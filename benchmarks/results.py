@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median, quantiles
+from typing import TYPE_CHECKING
 
-from .targets import Target
+if TYPE_CHECKING:
+    from .targets import Target
 
 
 @dataclass(kw_only=True, slots=True)
@@ -29,7 +31,7 @@ class Table:
 class Verdict:
     """A target, and what came out."""
 
-    target: Target
+    target: "Target"
     ratio: float
 
     @property
@@ -41,7 +43,7 @@ class Verdict:
         return f"{sign}{self.ratio:.3f} <= {sign}{self.target.most:.2f} {'met' if self.met else 'MISSED'}"
 
 
-def judge(table: Table, targets: Sequence[Target]) -> list[Verdict]:
+def judge(table: Table, targets: "Sequence[Target]") -> list[Verdict]:
     """The verdict on every target that is about this table."""
     verdicts = []
     for target in targets:

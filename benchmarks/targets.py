@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from . import startup
+from . import specs, startup
 from .scenarios import AGENTKIT, ASSISTANTS, CROWD, EIGHT_CALLS, LONG_HISTORY, ONE_CALL, TRACED
 
 PER_REQUEST = 1.5 * (ONE_CALL.rounds + 2) / (ONE_CALL.rounds + 1)
@@ -11,7 +11,7 @@ PER_REQUEST = 1.5 * (ONE_CALL.rounds + 2) / (ONE_CALL.rounds + 1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """The most that a contestant may cost, in units of what the openai SDK costs."""
+    """The most that a contestant may cost, in units of what the table's baseline costs."""
 
     table: str
     contestant: str
@@ -24,6 +24,8 @@ class Target:
 
 TARGETS = (
     Target(table=startup.TITLE, contestant=startup.AGENTKIT, most=0.15),
+    Target(table=specs.SPEC, contestant=specs.AGENTKIT, most=0.70),
+    Target(table=specs.EXPORT, contestant=specs.EXPORTED, most=1.20),
     Target(table=ONE_CALL.title, contestant=AGENTKIT, most=0.30),
     Target(table=ONE_CALL.title, contestant=TRACED, most=0.10, above=AGENTKIT),
     Target(table=ONE_CALL.title, contestant=ASSISTANTS, most=PER_REQUEST, times=AGENTKIT),

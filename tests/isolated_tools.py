@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,7 @@ def fails(how: str) -> Any:
 @tool(isolation="process")
 def leaves_a_thread() -> str:
     """Return while a thread goes on."""
-    threading.Thread(target=time.sleep, args=(1000,)).start()
+    threading.Thread(target=threading.Event().wait).start()
     return "done"
 
 
@@ -99,7 +98,7 @@ def stuck(folder: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
     (folder / "pids.new").write_text(f"{os.getpid()} {child.pid}", encoding="utf-8")
     (folder / "pids.new").rename(folder / "pids")
-    time.sleep(1000)
+    threading.Event().wait()
 
 
 @tool(isolation="process")

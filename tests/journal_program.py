@@ -5,7 +5,7 @@ python journal_program.py FOLDER [hang]
 
 import os
 import sys
-import time
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def hang(to: str) -> str:
     """Pay somebody, and do not come back in the first process."""
     note(f"hung {to}")
     while hangs:
-        time.sleep(60)
+        threading.Event().wait()
     return "not reached twice"
 
 
@@ -63,7 +63,7 @@ def repeat(to: str) -> str:
     """Set something, and do not come back in the first process."""
     note(f"set {to}")
     while hangs:
-        time.sleep(60)
+        threading.Event().wait()
     return f"set {to}"
 
 

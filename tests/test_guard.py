@@ -13,8 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
 from virtual_time import anyio_backend as anyio_backend
+from virtual_time import passes
 
 from agentkit import Agent, Context, Limits, Tool, ToolFailed, ToolResult, tool
 from agentkit.errors import InvalidArguments, JournalFailed, RunTimeout, ToolDenied
@@ -204,7 +206,7 @@ class Crowd:
             self.all += 1
             self.most = max(self.most, self.now)
             try:
-                await anyio.sleep(1)
+                await passes(1)
             finally:
                 self.now -= 1
 
@@ -241,6 +243,30 @@ async def test_waiting_for_a_place_does_not_use_up_the_attempts_time() -> None:
     """The timeout is for the tool, not for the queue before it."""
     crowd = Crowd(concurrency=1, timeout=1.5)
     assert await told(crowd.enter, calls=[call("enter") for _ in range(4)]) == ["null"] * 4
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("sync", [True, False])
+async def test_a_call_that_would_wait_for_itself_is_refused(sync: bool) -> None:
+    """A tool with an agent inside that has the tool again: told at once, not when the time is over."""
+    inner: list[Agent] = []
+
+    @tool(concurrency=1, name="think")
+    async def think(deep: bool) -> str:
+        if not deep:
+            return "thought"
+        return str((await inner[0].run("?")).messages[2].content)  # type: ignore[union-attr]
+
+    @tool(concurrency=1, name="think")
+    def think_sync(deep: bool) -> str:
+        return "thought" if not deep else str(anyio.from_thread.run(inner[0].run, "?").messages[2].content)
+
+    function = think_sync if sync else think
+    inner.append(Agent(ScriptedModel([[call("think", deep=False)], "ok"]), tools=[function]))
+    assert await told(function, calls=[call("think", deep=True)]) == [
+        "not run: the call of think that is going on cannot end before this one begins"
+    ]
+    assert await told(function, calls=[call("think", deep=False)] * 2) == ["thought"] * 2
 
 
 def in_threads(count: int, work: Callable[[int], object]) -> None:
@@ -352,7 +378,7 @@ class Counted:
         @tool(rate=rate, **policy)
         async def count(n: int) -> int:
             self.begun.append((anyio.current_time(), n))
-            await anyio.sleep(self.seconds)
+            await passes(self.seconds)
             return n
 
         self.count = clocked(count)
@@ -369,7 +395,7 @@ async def test_no_span_of_time_has_more_calls_than_the_rate_allows() -> None:
     counted = Counted("7/minute")
 
     async def ask(n: int) -> None:
-        await anyio.sleep((n * 37) % 100 / 10 + 40 * (n % 3))
+        await passes((n * 37) % 100 / 10 + 40 * (n % 3))
         await told(counted.count, calls=[call("count", n=n)])
 
     began = anyio.current_time()
@@ -403,7 +429,7 @@ async def test_turns_are_not_saved_up_while_all_places_are_taken() -> None:
     counted.seconds = 30
     async with anyio.create_task_group() as group:
         group.start_soon(lambda: told(counted.count, calls=[call("count", n=n) for n in range(9)]))
-        await anyio.sleep(20)
+        await passes(20)
         counted.seconds = 0
     assert counted.most_in(1) == 1
 
@@ -496,7 +522,7 @@ async def test_a_kept_result_goes_out_of_date() -> None:
     """By the second, counted from when it was there."""
     cached = Cached(60)
     for wait, asked in [(0, 1), (59, 1), (2, 2), (59, 2), (1, 3)]:
-        await anyio.sleep(wait)
+        await passes(wait)
         await told(cached.rates, calls=[call("rates", base="EUR")])
         assert len(cached.asked) == asked
 
@@ -624,11 +650,11 @@ async def test_after_so_many_failures_in_a_row_a_tool_is_not_called_for_a_while(
     line = Line()
     await line.breaks()
     assert await line.rings() == "not called: ring has failed 3 times in a row; it can be tried again in 30 seconds"
-    await anyio.sleep(29.5)
+    await passes(29.5)
     assert (await line.rings()).endswith("in 1 seconds")
     assert line.asked == 3
     line.up = True
-    await anyio.sleep(0.5)
+    await passes(0.5)
     assert [await line.rings() for _ in range(5)] == ["hello"] * 5
 
 
@@ -654,7 +680,7 @@ async def test_a_call_that_is_not_fit_to_be_made_says_nothing_about_the_line() -
         assert await line.rings() == "ConnectionError: no answer"
         assert "n:" in await line.rings("x")
     assert await line.rings() == "ConnectionError: no answer"
-    await anyio.sleep(31)
+    await passes(31)
     assert "n:" in await line.rings("x")
     assert "no answer" in await line.rings()
     assert "not called" in await line.rings()
@@ -665,7 +691,7 @@ async def test_when_the_pause_is_over_exactly_one_call_tries() -> None:
     """A thousand ask at once; the others are told, and do not wait."""
     line = Line()
     await line.breaks()
-    await anyio.sleep(31)
+    await passes(31)
     line.hold, line.up = anyio.Event(), True
     answers: list[str] = []
 
@@ -675,7 +701,7 @@ async def test_when_the_pause_is_over_exactly_one_call_tries() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
         await anyio.wait_all_tasks_blocked()
-        await anyio.sleep(1000)
+        await passes(1000)
         assert "one call is trying it now" in await line.rings()
         line.hold.set()
     assert Counter(answer.partition(":")[0] for answer in answers) == {"not called": 999, "hello": 1}
@@ -715,7 +741,7 @@ async def test_a_trial_that_fails_begins_the_pause_anew() -> None:
     line = Line()
     await line.breaks()
     for failures in (4, 5):
-        await anyio.sleep(30)
+        await passes(30)
         assert "no answer" in await line.rings()
         assert await line.rings() == (
             f"not called: ring has failed {failures} times in a row; it can be tried again in 30 seconds"
@@ -727,7 +753,7 @@ async def test_a_trial_that_is_cancelled_leaves_the_next_one_to_try() -> None:
     """The breaker does not jam."""
     line = Line()
     await line.breaks()
-    await anyio.sleep(31)
+    await passes(31)
     line.hold, line.up = anyio.Event(), True
     with anyio.move_on_after(5):
         await line.rings()

@@ -238,6 +238,25 @@ async def test_a_journal_that_fails_in_a_call_inside_a_call_ends_the_run() -> No
     assert (tries, desk.log) == ([1], ["begin works attempted"])
 
 
+@pytest.mark.parametrize("anyio_backend", VIRTUAL)
+async def test_all_attempts_of_a_call_are_one_effect() -> None:
+    """Begun once, and ended with what the last attempt came to."""
+    desk = Desk()
+    tries: list[int] = []
+
+    @tool(retries=2, idempotent=True)
+    async def shaky() -> str:
+        tries.append(1)
+        if len(tries) < 2:
+            raise ValueError("not yet")
+        return "done"
+
+    journal = Logged(desk.log)
+    await Agent(ScriptedModel([[call("shaky")], "ok"]), tools=[shaky], journal=journal).run("?")
+    assert desk.log == ["begin shaky attempted", "end shaky completed"]
+    assert [e.result.content for e in journal.kept.effects.values() if e.result] == ["done"]
+
+
 class Bank:
     """Tools that can be asked how often they were really called."""
 

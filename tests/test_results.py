@@ -14,10 +14,22 @@ from typing import Any
 import pydantic
 import pytest
 
-from agentkit import Agent, ImagePart, Limits, TextPart, ToolFailed, ToolResult, tool
+from agentkit import (
+    Agent,
+    AssistantMessage,
+    ImagePart,
+    Limits,
+    TextPart,
+    ToolCall,
+    ToolFailed,
+    ToolResult,
+    UserMessage,
+    tool,
+)
 from agentkit.messages import FilePart, dump_messages, load_messages
 from agentkit.models.assistants import AssistantsBackend
 from agentkit.models.chat import ChatBackend
+from agentkit.models.local.encode import encode_turn, last_turn
 from agentkit.results import to_content
 from agentkit.testing import AssistantsServer, ChatServer, ScriptedModel, call
 
@@ -258,3 +270,11 @@ async def test_a_result_that_is_cut_is_whole_in_the_run() -> None:
     assert "characters omitted" in told.content
     assert told.full == "word " * 1000
     assert model.requests[1].messages[2] == told
+
+
+def test_the_local_model_is_told_in_words_of_what_it_cannot_see() -> None:
+    """Its results are objects of text."""
+    asked = AssistantMessage(tool_calls=(ToolCall(id="c", name="plot", arguments="{}"),))
+    drawn = ToolResult(call_id="c", name="plot", content="plot 1", parts=(PICTURE,))
+    fed = encode_turn(last_turn([UserMessage(content="Draw!"), asked, drawn]))
+    assert json.loads(fed[1]) == [{"result": "plot 1\n[a picture, which cannot be shown here]"}]

@@ -7,6 +7,7 @@ import asyncio
 import selectors
 from typing import Any
 
+import anyio
 import pytest
 from trio.testing import MockClock
 
@@ -32,6 +33,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return 1000 + self._clock.passed
+
+
+async def passes(seconds: float) -> None:
+    """Let so much virtual time pass."""
+    with anyio.move_on_after(seconds):
+        await anyio.sleep_forever()
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -85,6 +85,9 @@ class Reach:
             raise TypeError(f"allow={self.allow!r}: write the hosts as a tuple, such as ('example.com',)")
         for host in self.allow:
             _must_be_a_host(host)
+        for name in ("seconds", "max_bytes", "chars"):
+            if getattr(self, name, 1) <= 0:
+                raise ValueError(f"{name}={getattr(self, name)!r}: write a number above 0")
         if not self.user_agent.isascii() or not self.user_agent.isprintable():
             raise ValueError(f"user_agent={self.user_agent!r}: write plain letters")
         if self.ca_file is not None:

@@ -81,7 +81,7 @@ class _Page:
         """How many line ends come before what is written next, and then `_prefix`."""
         self._prefix = ""
         self._cells = 0
-        self._row_words = 0
+        self._row_words = self._row_out = 0
         self._fresh_cell = False
 
     def text(self) -> str:
@@ -89,8 +89,7 @@ class _Page:
         while self._open:
             self._end()
         lines = (line.rstrip() for line in cleaned("".join(self._out)).split("\n"))
-        kept = (line for line in lines if not line or not _ONLY_BARS.fullmatch(line))
-        return _BLANK_LINES.sub("\n\n", "\n".join(kept)).strip("\n")
+        return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n")
 
     def open(self, name: str, attributes: Mapping[str, str]) -> None:
         """A tag begins something."""
@@ -176,11 +175,14 @@ class _Page:
             self._prefix = "  " * min(len(self._lists) - 1, _MAX_INDENT) + f"{marker} "
         elif name in _HEADINGS:
             self._prefix = "#" * int(name[1]) + " "
+        elif name == "sup" and self._out and not self._gap:
+            self._prefix = "^"
         elif name == "pre":
             self._verbatim += 1
         elif name == "tr":
             self._gap = 1 if self._cells else self._gap
-            self._cells, self._row_words, self._fresh_cell = 0, self._words, False
+            self._cells, self._fresh_cell = 0, False
+            self._row_words, self._row_out = self._words, len(self._out)
         elif name in ("td", "th"):
             if self._cells:
                 self._next_cell()
@@ -231,8 +233,10 @@ class _Page:
             self._lists.pop()
         elif element.name == "pre":
             self._verbatim -= 1
-        elif element.name == "li" or element.name in _HEADINGS:
+        elif element.name in ("li", "sup", *_HEADINGS):
             self._prefix = ""
+        elif element.name == "tr" and self._words == self._row_words:
+            del self._out[self._row_out :]  # a row of empty cells
         self._gap = max(self._gap, self._gap_of(element.name))
 
     def _gap_of(self, name: str) -> int:

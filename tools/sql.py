@@ -84,7 +84,7 @@ class Database:
         else:
             found = await self._told(kind="tables", statement=find)
             tables, more = found["tables"], found["more"]
-        lines = [_listed(*each) for each in tables]
+        lines = [_listed(name, kind, columns) for name, kind, columns in tables]
         return self._cut(lines, more) or ("[no table has that in its name]" if find else "[the database has no tables]")
 
     @tool(effects="read", concurrency=_AT_ONCE)
@@ -168,11 +168,12 @@ class Database:
         """What the process that reads SQLite has to say."""
         limits = {"rows": self.rows, "bytes": self.bytes, "seconds": self.seconds}
         data = json.dumps({"uri": _uri(self._place()), **limits, **request}).encode()
+        out = b""
         async with _started() as process:
             with anyio.move_on_after(self.seconds + _STARTING):
                 out = await _answer(process, data)
                 await process.wait()
-        if process.returncode:
+        if process.returncode != 0:
             raise ToolFailed("the query took too much time or memory and was stopped; ask for less of the data")
         told: dict[str, Any] = json.loads(out)
         if "error" in told:
@@ -214,8 +215,10 @@ async def _started() -> AsyncGenerator[Process]:
     """A process that waits for a request; it ends with the block."""
     command = [sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_name("_sql_sqlite.py"))]
     environment = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
+    process: Process | None = None
     with anyio.CancelScope(shield=True):  # half started, it could not be stopped
         process = await anyio.open_process(command, stderr=subprocess.DEVNULL, env=environment)
+    assert process is not None
     try:
         yield process
     finally:

@@ -44,7 +44,7 @@ class Web(Reach):
         """The tools, for an agent."""
         return [self.fetch_page, self.find_in_page]
 
-    @tool(effects="read")
+    @tool(effects="external", idempotent=True)
     async def fetch_page(self, url: str, offset: int = 0) -> str:
         """Read a page of the web, as text.
 
@@ -67,7 +67,7 @@ class Web(Reach):
             lines.append(f"[the page goes on; only its first {self.max_bytes} bytes can be read]")
         return "\n".join(lines)
 
-    @tool(effects="read")
+    @tool(effects="external", idempotent=True)
     async def find_in_page(self, url: str, text: str) -> str:
         """Find words in a page of the web, and what stands around them.
 

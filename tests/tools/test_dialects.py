@@ -208,11 +208,16 @@ def test_what_gemini_cannot_say_is_told() -> None:
 
     @tool(name="2fast")
     def function(
-        even: Annotated[int, Field(multiple_of=2, gt=0, lt=9)], pair: Pair, ratio: Annotated[float, Field(gt=0)] = 1.0
+        even: Annotated[int, Field(multiple_of=2, gt=0, lt=9)],
+        pair: Pair,
+        one: Literal["a"],
+        ratio: Annotated[float, Field(gt=0)] = 1.0,
     ) -> None: ...
 
     spec = export_tool(Tool.of(function), "gemini")
-    assert spec["parametersJsonSchema"]["properties"]["even"] == {"type": "integer", "minimum": 1, "maximum": 8}
+    properties = spec["parametersJsonSchema"]["properties"]
+    assert properties["even"] == {"type": "integer", "minimum": 1, "maximum": 8}
+    assert properties["one"] == {"type": "string", "enum": ["a"]}
     assert notes_on(Tool.of(function), "gemini") == (
         "Gemini needs a description; write a docstring",
         "Gemini takes names that begin with a letter or _, and '2fast' does not; choose another",

@@ -301,6 +301,18 @@ def test_nothing_but_a_definition_of_its_own_is_referred_to() -> None:
         assert found.problems == (f"p: it refers to {reference!r}, which is not in $defs; define it there",)
 
 
+def test_a_definition_that_is_nothing_but_itself_ends_too() -> None:
+    """No annotation leads there, but a hand-written schema may."""
+    loop = {
+        "type": "object",
+        "properties": {"p": {"$ref": "#/$defs/D"}},
+        "$defs": {"D": {"anyOf": [{"$ref": "#/$defs/D"}]}},
+    }
+    made = strict(loop).schema
+    assert made is not None
+    assert made["properties"]["p"]["anyOf"] == [{"$ref": "#/$defs/D"}, NULL]
+
+
 def test_what_is_said_beside_a_reference_or_a_union_is_only_a_description() -> None:
     """The server refuses anything else there."""
     given = schema(

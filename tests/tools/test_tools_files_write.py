@@ -367,7 +367,7 @@ def race(house: Path, times: int) -> None:
 
 def test_swapping_a_link_in_does_not_lead_a_write_out(house: Path) -> None:
     """Between looking and writing there is no moment in which a link would be followed (CWE-367)."""
-    race(house, 200)
+    race(house, 100)
 
 
 @pytest.mark.sweep
@@ -606,8 +606,9 @@ def test_a_change_by_somebody_else_is_not_overwritten(house: Path) -> None:
         done = []
 
         def meanwhile(event, arguments):  # just before the new file takes a name
-            if event == "os.link" and not done:
+            if event == "os.link":
                 done.append(event)
+            if event == "os.link" and len(done) == 1 + (action == "made late"):
                 path = os.path.join(root, "notes.txt")
                 if action == "same size and time":
                     info = os.stat(path)
@@ -630,7 +631,7 @@ def test_a_change_by_somebody_else_is_not_overwritten(house: Path) -> None:
         sys.addaudithook(meanwhile)
         files = Files(root, write=True)
         try:
-            if action == "made":
+            if action.startswith("made"):
                 files.write_file("new.txt", "mine")
             else:
                 files.edit_file("notes.txt", "first", "last")
@@ -644,11 +645,13 @@ def test_a_change_by_somebody_else_is_not_overwritten(house: Path) -> None:
         ("deleted", changed, None),
         ("linked", "'notes.txt' is a link, and links are not followed", SECRET),
         ("made", changed.replace("notes", "new"), "another"),
+        ("made late", "'new.txt' cannot be written: File exists", "another"),
     ):
+        (house / "new.txt").unlink(missing_ok=True)
         (house / "notes.txt").unlink(missing_ok=True)
         (house / "notes.txt").write_text("first line\nsecond line\n", encoding="utf-8")
         assert in_child(script, house, action).communicate(timeout=60)[0].strip() == said
-        file = house / ("new.txt" if action == "made" else "notes.txt")
+        file = house / ("new.txt" if action.startswith("made") else "notes.txt")
         assert (file.read_text(encoding="utf-8") if file.exists() else None) == left
         assert not {name for name in names(house) if name.endswith(".tmp")}
 

@@ -46,6 +46,8 @@ HTML = [
     ("<table><tr><th>a<th>b<tr><td>1<td><p>2</p><tr><td><td>3</table>", "a | b\n1 | 2\n| 3"),
     ("<table><tr><td><table><tr><td>x</td><td>y</td></tr></table></td></tr></table>", "x | y"),
     ("<table><tr><td></td><td></td></tr><tr><td>z</td></tr></table>", "z"),
+    ("2<sup>63</sup> or 2<sup>n - 1</sup><sup></sup><sup hidden>a</sup>.", "2^63 or 2^n - 1."),
+    ("<pre>a\n  |\n  | b</pre>", "a\n  |\n  | b"),
     ("<pre>\na\n  b  c\n</pre><p>d  e", "a\n  b  c\n\nd e"),
     ("a<hr>b", "a\n\n---\n\nb"),
     ('<img src=x alt="a  cat"> and <img src=y>', "[image: a cat] and"),

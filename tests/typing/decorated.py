@@ -7,8 +7,7 @@ A line with an ignore comment must not check: where it does, the comment is unus
 from dataclasses import dataclass
 from typing import Annotated, assert_type
 
-from agentkit import Context, Tool, tool
-from agentkit.context import Secret
+from agentkit import Context, Secret, Tool, tool
 
 
 @dataclass
