@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from .json_schema import TELLING, Schema, Unclear, bare, check, key, references, resolved, types, values
+from .json_schema import TELLING, Schema, Unclear, bare, check, key, kind, references, resolved, types, values
 
 Case: TypeAlias = tuple[Mapping[str, Any], ...]
 
@@ -46,6 +46,7 @@ class Comparison:
         self._cases_of: dict[int, list[Case]] = {}
         self._pieces_of: dict[int, list[Case]] = {}
         self._texts: dict[int, str] = {}
+        self._allowed_by: dict[int, tuple[frozenset[str], set[Any] | None]] = {}
         self._kept: list[object] = []
         """What ids in the tables stand for: it must not be freed, or another would get its id."""
         self._fitting: dict[tuple[int, int], None] = {}
@@ -173,9 +174,11 @@ class Comparison:
 
     def _plain_fits(self, case: Case, new: Mapping[str, Any]) -> bool:
         kinds = types(case)
-        if not kinds <= types((new,)):
+        new_kinds, allowed = self._allowed(new)
+        if not kinds <= new_kinds:
             return False
-        if ("enum" in new or "const" in new) and not _are_among(values(case), values((new,))):
+        named = None if allowed is None else values(case)
+        if allowed is not None and (named is None or not allowed.issuperset(map(key, named))):
             return False
         for keyword in new.keys() - _CHECKED - TELLING:
             together = _TOGETHER.get(keyword, (keyword,))
@@ -189,6 +192,16 @@ class Comparison:
         if "array" in kinds and not self._arrays_fit(case, new):
             return False
         return "object" not in kinds or self._objects_fit(case, new)
+
+    def _allowed(self, new: Mapping[str, Any]) -> tuple[frozenset[str], set[Any] | None]:
+        """The types that a new schema takes, and the values, if it names some."""
+        allowed = self._allowed_by.get(id(new))
+        if allowed is None:
+            self._kept.append(new)
+            named = values((new,)) if "enum" in new or "const" in new else None
+            allowed = types((new,)), None if named is None else set(map(key, named))
+            self._allowed_by[id(new)] = allowed
+        return allowed
 
     def _unchanged(self, old: Mapping[str, Any], new: Mapping[str, Any], keywords: Sequence[str]) -> bool:
         return self.same(*({k: each[k] for k in keywords if k in each} for each in (old, new)))
@@ -253,11 +266,11 @@ class Comparison:
                 return False
         if asked - _FOR_VALUES:
             return False
-        case = ({"const": value},)
         choices: Sequence[Schema] = new.get("anyOf", (True,))
+        kinds, allowed = self._allowed(new)
         return (
-            types(case) <= types((new,))
-            and _are_among([value], values((new,)))
+            kind(value) in kinds
+            and (allowed is None or key(value) in allowed)
             and ("$ref" not in new or self._takes(resolved(self.new, new["$ref"]), value))
             and any(self._takes(each, value) for each in choices)
             and (isinstance(value, str | bool | list | dict | None) or _numbers_fit(_pinned(value), new, whole=False))
@@ -279,10 +292,6 @@ def _tag(schema: Mapping[str, Any]) -> str | None:
 
 def _required(case: Case) -> set[str]:
     return {name for each in case for name in each.get("required", ())}
-
-
-def _are_among(given: list[Any] | None, allowed: list[Any] | None) -> bool:
-    return allowed is None or (given is not None and {key(v) for v in given} <= {key(v) for v in allowed})
 
 
 def _numbers_fit(case: Case, new: Mapping[str, Any], *, whole: bool) -> bool:

@@ -25,6 +25,8 @@ def schema_of(tool: Tool) -> Iterator[Finding]:
     properties: Mapping[str, Any] = tool.parameters.get("properties", {})
     required = tool.parameters.get("required", ())
     for name, schema in properties.items():
+        if not isinstance(schema, Mapping):
+            continue
         if name not in required and "default" not in schema and not schema.get("writeOnly"):
             problem, remedy = "a model cannot see its default", "say in its description what happens without it"
             if not _ON_DEFAULT.search(schema.get("description", "")):

@@ -120,7 +120,7 @@ def words_of(tool: Tool) -> Iterator[Finding]:
         remedy = "name what it does to what, such as 'convert_currency'"
         yield _found("vague-name", "warning", tool, "", f"a model cannot tell what {tool.name!r} does", remedy)
     for name, schema in tool.parameters.get("properties", {}).items():
-        if name.lower() in _VAGUE_PARAMETERS and not schema.get("description"):
+        if name.lower() in _VAGUE_PARAMETERS and not (isinstance(schema, Mapping) and schema.get("description")):
             remedy = "name what is in it, such as 'order_id'"
             yield _found("vague-parameter", "hint", tool, name, "the name says nothing", remedy)
     yield from _hidden(tool)

@@ -27,25 +27,30 @@ _TYPES: Mapping[type, Collection[str]] = {
 
 def takes_null(schema: Schema, definitions: Mapping[str, Schema]) -> bool:
     """Whether null fits a schema."""
-    return _takes_null(schema, definitions, frozenset())
+    return _takes_null(schema, definitions, {})
 
 
-def _takes_null(schema: Schema, definitions: Mapping[str, Schema], seen: frozenset[str]) -> bool:
+def _takes_null(schema: Schema, definitions: Mapping[str, Schema], known: dict[str, bool]) -> bool:
     if not isinstance(schema, Mapping):
         return schema is True
-    if "$ref" in schema:
-        name = schema["$ref"]
-        if name in seen or not _takes_null(_named(name, definitions), definitions, seen | {name}):
-            return False
+    if "$ref" in schema and not _named_takes_null(schema["$ref"], definitions, known):
+        return False
     if "type" in schema and "null" not in _list(schema["type"]):
         return False
     if ("enum" in schema and None not in schema["enum"]) or schema.get("const") is not None:
         return False
     inside = [
-        *(any(_takes_null(each, definitions, seen) for each in schema[key]) for key in _CHOICES if key in schema),
-        *(_takes_null(each, definitions, seen) for each in schema.get("allOf", ())),
+        *(any(_takes_null(each, definitions, known) for each in schema[key]) for key in _CHOICES if key in schema),
+        *(_takes_null(each, definitions, known) for each in schema.get("allOf", ())),
     ]
     return all(inside)
+
+
+def _named_takes_null(reference: str, definitions: Mapping[str, Schema], known: dict[str, bool]) -> bool:
+    if reference not in known:
+        known[reference] = False  # what leads back to itself adds nothing
+        known[reference] = _takes_null(_named(reference, definitions), definitions, known)
+    return known[reference]
 
 
 _CHOICES = ("anyOf", "oneOf")
@@ -55,7 +60,9 @@ def takes_anything(schema: Schema) -> bool:
     """Whether there is a place in a schema where any JSON fits."""
     if not isinstance(schema, Mapping):
         return schema is True
-    if not schema.keys() - _WORDS or (schema.get("type") == "array" and not schema.keys() & {"items", "prefixItems"}):
+    if not schema.keys() - _WORDS or any(
+        schema.get("type") == kind and not schema.keys() & keywords for kind, keywords in _HOLD
+    ):
         return True
     inner = [schema[key] for key in ("items", "additionalProperties") if key in schema]
     inner += [each for key in ("anyOf", "oneOf", "allOf", "prefixItems") for each in schema.get(key, ())]
@@ -63,6 +70,7 @@ def takes_anything(schema: Schema) -> bool:
     return any(map(takes_anything, inner))
 
 
+_HOLD = (("array", {"items", "prefixItems"}), ("object", {"properties", "additionalProperties"}))
 _WORDS = frozenset({"title", "description", "default", "examples"})
 
 

@@ -173,6 +173,8 @@ def _parameters(
     given = [each for each in signature.parameters.values() if each.name not in bound]
     for place, each in enumerate(given):
         _refuse_misfit(each, place, layers[-1])
+    if given and any(hasattr(layer, "registry") and hasattr(layer, "dispatch") for layer in layers):
+        given[0] = given[0].replace(kind=Parameter.POSITIONAL_ONLY)  # functools.singledispatch looks at nothing else
     for each in given:
         try:
             parameter = Parameter(

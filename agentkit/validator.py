@@ -4,13 +4,10 @@ What a type looks like in JSON is pydantic's word. This module says what pydanti
 cannot carry, so that it fails where the function is defined and not when a model calls it.
 """
 
-import builtins
 import functools
 import json
 import operator
 import re
-import types
-import typing
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, EnumMeta
@@ -132,7 +129,11 @@ def _named(annotation: Any) -> str:
     """As one writes it."""
     if isinstance(annotation, type) and annotation.__module__ == "typing":
         return annotation.__qualname__
-    return formatannotation(annotation)
+    text = formatannotation(annotation).replace("typing.", "")
+    return text if len(text) <= _TYPE_CHARS else text[: _TYPE_CHARS - 1] + "…"
+
+
+_TYPE_CHARS = 200
 
 
 _NO_FORM = "JSON has no form of"
@@ -205,15 +206,15 @@ def _plain_type(annotation: Any) -> _Both | None:
     if isinstance(annotation, type) and annotation in _SIMPLE:
         core, word = _SIMPLE[annotation]
         return core(), {"type": word}
-    args = get_args(annotation)
-    match get_origin(annotation):
-        case builtins.list if args and (items := _plain_type(next(iter(args)))):
-            return core_schema.list_schema(items[0]), {"items": items[1], "type": "array"}
-        case typing.Union | types.UnionType if len(args) == 2 and args[1] is NoneType:
-            return _or_none(_plain_type(args[0]))
-        case typing.Literal if all(type(each) is str for each in args):
-            shown = {"enum": [*args]} if len(args) > 1 else {"const": args[0]}
-            return core_schema.literal_schema([*args]), {**shown, "type": "string"}
+    kind, args = get_origin(annotation), get_args(annotation)
+    if kind is list and len(args) == 1:
+        items = _plain_type(args[0])
+        return items and (core_schema.list_schema(items[0]), {"items": items[1], "type": "array"})
+    if kind in (Union, UnionType) and len(args) == 2 and args[1] is NoneType:
+        return _or_none(_plain_type(args[0]))
+    if kind is Literal and all(type(each) is str for each in args):
+        shown = {"const": next(iter(args))} if len(args) == 1 else {"enum": [*args]}
+        return core_schema.literal_schema([*args]), {**shown, "type": "string"}
     return None
 
 

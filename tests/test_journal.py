@@ -312,6 +312,17 @@ async def test_a_completed_call_is_not_made_again() -> None:
     assert bank.paid == ["ada"] * 2
 
 
+async def test_a_recorded_result_answers_the_call_that_is_asked_now() -> None:
+    """A server may have given the call another id since; the key is what counts."""
+    bank, journal = Bank(), MemoryJournal()
+    await bank.resume(paused("pay"), journal)
+    renamed = AssistantMessage(tool_calls=(replace(call("pay", to="ada"), id="call_9", key="r1:c1"),))
+    agent = Agent(ScriptedModel(["ok"]), tools=bank.tools, journal=journal)
+    result = await agent.run(None, history=[UserMessage(content="Pay Ada."), renamed])
+    assert result.messages[2] == ToolResult(call_id="call_9", name="pay", content='{"paid":"ada"}')
+    assert bank.paid == ["ada"]
+
+
 async def test_of_an_attempted_call_nobody_knows_so_it_is_not_made_again() -> None:
     """The model is told; it can look, or ask."""
     bank, journal = Bank(), MemoryJournal()

@@ -449,6 +449,17 @@ async def test_what_was_found_is_offered_for_as_long_as_the_conversation_knows_i
     assert offered(model) == [[SEARCH], [SEARCH, "units_left"], [SEARCH, "units_left"], [SEARCH]]
 
 
+async def test_what_was_found_is_not_offered_where_it_may_not_be_used() -> None:
+    """Somebody else goes on with the conversation, who may do less."""
+    only = ToolRegistry([ToolSearch(tools=[units_left])]).when(lambda ctx: ctx.tool == SEARCH or ctx.deps == "boss")
+    model = ScriptedModel([[call(SEARCH, query="units")], "ok", [call("units_left", sku="a")], "ok"])
+    agent = Agent(model, tools=only)
+    first = await agent.run("?", deps="boss")
+    second = await agent.run("?", deps="clerk", history=first.messages)
+    assert offered(model) == [[SEARCH], [SEARCH, "units_left"], [SEARCH], [SEARCH]]
+    assert told(second)[1].content.startswith("There is no tool 'units_left'")
+
+
 ELSEWHERE = """
 import sys
 import anyio

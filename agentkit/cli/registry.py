@@ -17,7 +17,7 @@ from agentkit.schema_changes import Kind
 
 from .failures import FAILED, OK, told
 from .sources import Found, load, registry_of
-from .text import count, safe
+from .text import count, readable
 
 _KINDS: Sequence[Kind] = ("breaking", "prompt-only", "compatible")
 """Of changes, the worst first."""
@@ -62,9 +62,9 @@ def _codes(given: Sequence[str]) -> set[str]:
 
 def _show(findings: Sequence[Finding], sources: Mapping[str, str], tools: int) -> None:
     for name, group in groupby(findings, lambda each: each.tool):
-        print(safe(f"{name} ({sources[name]})" if name else "all tools"))
+        print(readable(f"{name} ({sources[name]})" if name else "all tools"))
         for each in group:
-            print(safe(f"  {each}"))
+            print(readable(f"  {each}"))
     severities = [each.severity for each in findings]
     counted = [count(severities.count(severity), severity) for severity in ("error", "warning", "hint")]
     print(f"{', '.join(counted)} in {count(tools, 'tool')}")
@@ -110,6 +110,6 @@ def _locked(place: str) -> Lock:
 
 def _list(changes: Sequence[Change]) -> None:
     for each in changes:
-        print(safe(f"{each.kind:<11} {each}"))
+        print(readable(f"{each.kind:<11} {each}"))
     kinds = [each.kind for each in changes]
     print(", ".join(f"{kinds.count(kind)} {kind}" for kind in _KINDS) if changes else "no changes")

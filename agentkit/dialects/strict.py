@@ -104,6 +104,7 @@ _SILENT = frozenset(
 
 _UNSAYABLE = ("not", "if", "then", "else", "dependentRequired", "dependentSchemas", "patternProperties", "prefixItems")
 _KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+_KNOWN = {*_KINDS.values(), "array", "object"}
 _NOT_SIMPLE = re.compile(r"\(\?(?!:)|\\[1-9AZzkGKpP]")
 """What looks around, refers back, or is spelt so by Python only, in a regular expression."""
 _NAME_IT = "name its keys in a model, a dataclass or a TypedDict, or take a list of pairs"
@@ -163,6 +164,9 @@ class _Rewriter:
         kinds = _kinds(schema)
         if not kinds:
             self._anything(path)
+            return {}
+        if unknown := set(kinds) - _KNOWN:
+            self._problem(path, f"strict mode has no {min(unknown)!r} values", "use what JSON has")
             return {}
         made: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds, **self._text(schema)}
         made |= {keyword: _copy(schema[keyword]) for keyword in ("enum", "const") if keyword in schema}
@@ -263,7 +267,7 @@ def _kinds(schema: Mapping[str, Any]) -> list[str]:
         return list(kinds) if isinstance(kinds, list) else [kinds]
     values = schema["enum"] if "enum" in schema else [schema["const"]] if "const" in schema else []
     if values:
-        return list(dict.fromkeys(_KINDS.get(type(value), "") for value in values))
+        return list(dict.fromkeys(_KINDS.get(type(value), "list or object") for value in values))
     return ["object"] if "properties" in schema else ["array"] if "items" in schema else []
 
 

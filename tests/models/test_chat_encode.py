@@ -153,3 +153,14 @@ def test_an_answer_with_calls_only_has_null_content() -> None:
     first, second = sent(ModelRequest(messages=(calls, silent)))["messages"]
     assert first["content"] is None
     assert second == {"role": "assistant", "content": "No."}
+
+
+def test_tools_are_sent_as_they_are_exported() -> None:
+    """What `export("chat")` shows is what is sent: strict where possible, plain where not."""
+
+    def set_prices(prices: dict[str, float]) -> None: ...
+
+    registry = ToolRegistry([units_left, set_prices])
+    tools = sent(ModelRequest(messages=(UserMessage(content="?"),), tools=registry))["tools"]
+    assert tools == registry.export("chat")
+    assert [tool["function"].get("strict") for tool in tools] == [True, None]

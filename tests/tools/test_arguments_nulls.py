@@ -7,8 +7,9 @@ import pytest
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from agentkit import Tool
+from agentkit import Agent, Tool, ToolResult
 from agentkit.errors import InvalidArguments
+from agentkit.testing import ScriptedModel, call
 
 NOTHING = object()
 
@@ -159,6 +160,19 @@ def test_what_somebody_is_asked_about_has_no_nulls_that_mean_nothing() -> None:
 
     arguments = Tool.of(function).arguments
     assert arguments.read('{"a": null, "b": null}') == {"b": None}
+
+
+@pytest.mark.anyio
+async def test_a_run_gives_a_tool_its_defaults() -> None:
+    """From the model's null to the function, through the whole of a run."""
+
+    def units_left(sku: str, warehouse: str = "north") -> str:
+        return f"3 of {sku} in the {warehouse}"
+
+    model = ScriptedModel([[call("units_left", sku="A-1", warehouse=None)], "Three."])
+    result = await Agent(model, tools=[units_left]).run("Any A-1?")
+    [told] = [message for message in result.messages if isinstance(message, ToolResult)]
+    assert told.content == "3 of A-1 in the north"
 
 
 def test_a_call_with_nulls_is_read_as_strictly_as_any_other() -> None:

@@ -77,6 +77,7 @@ INTEGER, NUMBER, STRING, NULL = {"type": "integer"}, {"type": "number"}, {"type"
 CAT = {"type": "object", "properties": {"kind": {"const": "cat"}, "lives": INTEGER}, "required": ["kind"]}
 DOG = {"type": "object", "properties": {"kind": {"const": "dog"}, "tricks": INTEGER}, "required": ["kind"]}
 OWL = {"type": "object", "properties": {"kind": {"const": "owl"}}, "required": ["kind"]}
+KEYS = {"type": "object", "patternProperties": {"^a": True}, "additionalProperties": False}
 LIST, DICT = {"type": "array"}, {"type": "object"}
 LOOSER = [
     ("a number for a whole one", INTEGER, NUMBER),
@@ -129,6 +130,10 @@ def test_what_takes_more_is_compatible(old: Any, new: Any) -> None:
         (STRING, {"not": {"type": "integer"}}),
         ({"type": "array"}, {"type": "array", "contains": STRING}),
         ({"$ref": "https://example.com/schema"}, {"$ref": "https://example.com/schema2"}),
+        ({"contains": STRING, "minContains": 0}, {"contains": STRING}),
+        ({"type": "object", "maxProperties": 3}, {"type": "object", "maxProperties": 2}),
+        (KEYS, {**KEYS, "properties": {"ab": INTEGER}}),
+        ({**CAT, "required": []}, {"oneOf": [{**CAT, "required": []}], "discriminator": {"propertyName": "kind"}}),
         ({"oneOf": [INTEGER]}, {"oneOf": [INTEGER, NUMBER]}),
         ({"oneOf": [CAT, DOG]}, {"oneOf": [{**CAT, "required": []}, {**DOG, "required": []}]}),
     ],
@@ -169,6 +174,13 @@ def test_no_schema_is_too_strange(schema: Any) -> None:
     """What refers to itself, is no schema or is very large ends in an answer, and equal ones are equal."""
     assert differences(schema, schema) == []
     assert differences(schema, objects(a=STRING))
+
+
+def test_a_long_enum_is_compared() -> None:
+    """Thousands of choices take a moment, not a square of it."""
+    choices = [f"choice {n}" for n in range(5_000)]
+    assert kind_of({"enum": choices}, {"enum": [*choices, "more"]}) == "compatible"
+    assert kind_of({"enum": choices}, {"enum": choices[1:]}) == "breaking"
 
 
 def test_a_very_deep_schema_is_answered() -> None:

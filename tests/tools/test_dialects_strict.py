@@ -193,6 +193,8 @@ NONE: list[tuple[Any, str]] = [
         Annotated[Any, WithJsonSchema({"allOf": [{"type": "string"}, {"minLength": 2}]})],
         "p: strict mode has no 'allOf'",
     ),
+    (Annotated[Any, WithJsonSchema({"type": "text"})], "p: strict mode has no 'text' values; use what JSON has"),
+    (Annotated[Any, WithJsonSchema({"enum": [[1]]})], "p: strict mode has no 'list or object' values"),
     (Annotated[Any, WithJsonSchema({"type": "array"})], "p: it is a list of anything; say what is in it"),
     (Annotated[Any, WithJsonSchema({"type": "object"})], "p: its keys are not known beforehand"),
     (
@@ -311,6 +313,15 @@ def test_a_definition_that_is_nothing_but_itself_ends_too() -> None:
     made = strict(loop).schema
     assert made is not None
     assert made["properties"]["p"]["anyOf"] == [{"$ref": "#/$defs/D"}, NULL]
+
+
+def test_definitions_that_are_used_over_and_over_are_looked_at_once() -> None:
+    """Forty of them, each of the next twice: a schema that grows like that must not take for ever."""
+    defs: dict[str, Any] = {
+        f"D{n}": {"anyOf": [{"$ref": f"#/$defs/D{n + 1}"}, {"$ref": f"#/$defs/D{n + 1}"}]} for n in range(40)
+    }
+    grown = {"type": "object", "properties": {"p": {"$ref": "#/$defs/D0"}}, "$defs": defs | {"D40": {"type": "string"}}}
+    assert strict(grown).schema is not None
 
 
 def test_what_is_said_beside_a_reference_or_a_union_is_only_a_description() -> None:

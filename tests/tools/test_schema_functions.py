@@ -8,6 +8,7 @@ import json
 import math
 import operator
 import os
+import sys
 import typing
 import unittest.mock
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -91,6 +92,8 @@ class Shop:
         """Order."""
         return sku
 
+    partly = functools.partialmethod(left, take=5)
+
 
 class Branch(Shop):
     def left(self, sku: str, take: int = 0) -> int:
@@ -156,6 +159,35 @@ class Bound:
         return self.function(n)
 
 
+class Asking:
+    async def __call__(self, query: str) -> str:
+        """Ask somebody."""
+        return query
+
+
+@functools.singledispatch
+def size(of: int | str) -> int:
+    """Tell the size."""
+    return -1
+
+
+@size.register
+def _(of: str) -> int:
+    return len(of)
+
+
+def shifted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that gives one parameter itself, and says so."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs, scale=10)
+
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "scale"]
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return wrapper
+
+
 @overload
 def twice(x: int) -> int: ...
 @overload
@@ -189,6 +221,11 @@ def twice(x: int | str) -> int | str:
         (Retried(add), "add", "Add two numbers.", {"a": 1}, ("retried", 3)),
         (functools.partial(traced(add), b=1), "add", "Add two numbers.", {"a": 1}, ("traced", 2)),
         (twice, "twice", "Double it.", {"x": "ab"}, "abab"),
+        (size, "size", "Tell the size.", {"of": "abc"}, 3),
+        (size, "size", "Tell the size.", {"of": 5}, -1),
+        (shifted(add), "add", "Add two numbers.", {"a": 1}, 30),
+        (functools.cache(add), "add", "Add two numbers.", {"a": "1"}, 3),
+        (Shop(9).partly, "left", "Count what is left.", {"sku": "x"}, 4),
     ],
     ids=str,
 )
@@ -213,6 +250,8 @@ async def test_an_async_function_is_described_like_any() -> None:
     """The way a function is awaited is no business of the schema."""
     assert list(shown(Shop(1).order)) == ["sku"]
     assert await called(Shop(1).order, sku="x") == "x"
+    assert (describe(Asking()).name, describe(Asking()).description) == ("Asking", "Ask somebody.")
+    assert await called(functools.partial(Asking()), query="x") == "x"
 
 
 def test_a_function_without_source_is_described() -> None:
@@ -389,6 +428,21 @@ def test_annotations_in_text_are_looked_up_where_they_were_written() -> None:
 
     assert called(function, a={"x": 1}, b=None, c={"k": {"x": 2}}) == Local(x=2)
     assert called(Shop(1).list, names=["a"], mode="fast") == (["a"], Shop.Mode.FAST)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="`type X = ...` and `def f[T]` are Python 3.12's")
+def test_the_new_ways_to_name_types_work() -> None:
+    """`type X = ...`, and type variables that belong to the function, bound or not, in text or not."""
+    made: dict[str, Any] = {}
+    exec(
+        "type Names = list[str]\n"
+        "def first[T: int, *Ts](names: Names, x: T, y: 'T | None' = None) -> T: return names, x, y\n"
+        "class Box[T]:\n    def put[U: str](self, x: 'U') -> None: return x\n",
+        made,
+    )
+    assert shown(made["first"])["x"] == {"type": "integer"}
+    assert called(made["first"], names=["a"], x="1", y=2) == (["a"], 1, 2)
+    assert shown(made["Box"]().put) == {"x": {"type": "string"}}
 
 
 def test_only_the_annotation_that_cannot_be_found_is_at_fault() -> None:
