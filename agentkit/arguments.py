@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails, ValidationError, to_json
 
 from .errors import InvalidArguments
 from .mend import Mender, takes_anything
-from .strict_json import cut, is_doubtful, is_too_large, object_text, read
+from .strict_json import DEPTH, cut, is_doubtful, is_too_large, object_text, read
 
 _PROBLEMS_SHOWN = 10
 _NAME_CHARS = 100
@@ -49,6 +49,8 @@ class Arguments:
     """Whether a Markdown fence or words around the object are taken away, and a string around a list or an object."""
     schema: Mapping[str, Any] = field(default_factory=dict)
     """The JSON Schema of all of them."""
+    depth: int = DEPTH
+    """How many lists and objects may be inside each other."""
     takes_anything: bool = field(init=False)
     """Whether some value may be any JSON."""
 
@@ -81,7 +83,7 @@ class Arguments:
         return value
 
     def _validated(self, text: str) -> dict[str, Any]:
-        is_read = self.careful or self.repair or "null" in text
+        is_read = self.careful or self.repair or self.depth < DEPTH or "null" in text
         if is_read:
             value, changed = self._meant(text)
             text = json.dumps(value) if changed or self.careful else text
@@ -102,7 +104,7 @@ class Arguments:
 
     def _read(self, text: str) -> Any:
         try:
-            return read(text, exact=self.careful, names=not self.secrets)
+            return read(text, exact=self.careful, names=not self.secrets, depth=self.depth)
         except InvalidArguments as error:
             raise InvalidArguments(self._misfit(text) or str(error)) from None
 

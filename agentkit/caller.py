@@ -13,7 +13,7 @@ import anyio
 
 from .approval import Approval, Approve
 from .cancellation import is_cancelled
-from .context import Context
+from .context import Context, to_nobody
 from .errors import InvalidArguments, JournalFailed, ToolDenied, ToolError, ToolFailed, ToolTimeout, said
 from .events import Emit, ToolFinished, ToolProgress, ToolStarted, to_no_one
 from .invoke import is_async
@@ -102,7 +102,7 @@ class Caller:
             agent=self.agent,
             idempotency_key=self._key(call),
             tools=self.tools.by_name,
-            progress=partial(self._progress, call),
+            progress=to_nobody if self.emit is to_no_one else partial(self._progress, call),
             call=partial(self._call, pending),
         )
 
@@ -188,7 +188,7 @@ class Caller:
             pending.value = await self._guarded(pending, tool, context)
             told = self._told(pending)
         except BaseException as error:
-            await self._note(_failed(effect, error), error)
+            await self._note(_failed(effect, error, tool), error)
             raise
         await self._note(replace(effect, state="completed", result=None if told.secret else told))
         return pending.value
@@ -227,8 +227,7 @@ class Caller:
         raise ToolTimeout(f"{tool.name} took longer than {seconds:g} seconds and {_ended(tool)}")
 
     async def _progress(self, call: ToolCall, value: object) -> None:
-        if self.emit is not to_no_one:
-            await self.emit(ToolProgress(call=call, value=value))
+        await self.emit(ToolProgress(call=call, value=value))
 
     async def _call(self, caller: Pending, name: str, arguments: Mapping[str, Any]) -> Any:
         """A call that a tool makes: as if the model had, but what it gives is the value itself."""
@@ -300,11 +299,12 @@ def _known(earlier: Effect, effect: Effect, tool: Tool) -> ToolResult | None:
     raise ToolFailed(INTERRUPTED)
 
 
-def _failed(effect: Effect, error: BaseException) -> Effect:
+def _failed(effect: Effect, error: BaseException, tool: Tool) -> Effect:
     """How a call has ended that raised: by itself, or stopped from outside."""
     if not isinstance(error, Exception):
         return replace(effect, state="unknown")
-    told = ToolResult(call_id="", name=effect.tool, content=_words(error), is_error=True)
+    words = type(error).__name__ if tool.secret_result else _words(error)
+    told = ToolResult(call_id="", name=effect.tool, content=words, is_error=True)
     return replace(effect, state="unknown" if isinstance(error, ToolTimeout) else "completed", result=told)
 
 

@@ -22,7 +22,7 @@ class Secret:
         return {**handler(schema), "writeOnly": True}
 
 
-async def _to_nobody(value: object) -> None:
+async def to_nobody(value: object) -> None:
     """The progress of a call that nobody watches."""
 
 
@@ -48,7 +48,7 @@ class Context(Generic[Deps]):
     """Names this one effect to other systems: the same on each attempt, and when a broken run is taken up again."""
     tools: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The `Tool`s that this run may use now, this one included, by name."""
-    progress: Callable[[object], Awaitable[None]] = field(default=_to_nobody, repr=False)
+    progress: Callable[[object], Awaitable[None]] = field(default=to_nobody, repr=False)
     """`await ctx.progress(value)` shows how far the call has come, to whoever watches the run."""
     call: Callable[[str, Mapping[str, Any]], Awaitable[Any]] = field(default=_no_other, repr=False)
     """`await ctx.call("units_left", {"sku": "A-1"})` calls another tool of the agent, under all that holds for it.

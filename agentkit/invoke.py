@@ -13,6 +13,8 @@ import anyio.from_thread
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
+from .context import to_nobody
+
 Progress: TypeAlias = Callable[[object], Awaitable[None]]
 
 WORKER_THREADS = 40
@@ -102,7 +104,8 @@ def _stepped(steps: "GeneratorType[Any, Any, Any]", progress: Progress, given_up
     try:
         while not given_up.is_set():
             last = next(steps)
-            anyio.from_thread.run(_tell, progress, last)
+            if progress is not to_nobody:  # else a step would cost a way to the event loop and back
+                anyio.from_thread.run(_tell, progress, last)
     except StopIteration as end:
         return last if end.value is None else end.value
     finally:

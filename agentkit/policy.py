@@ -63,7 +63,7 @@ class Policy:
     """What a call does: `read` nothing but look, `write` change what is ours, `external` reach the world outside,
     `destructive` what cannot be undone. None if nothing is said."""
     sequential: bool = False
-    """Whether no other call of the same answer may go on while this one does."""
+    """Whether no other call of the same answer may go on while this one does; calls that tools make do not count."""
     enabled: Enabled | None = None
     """Whether a run may use the tool at all, asked before each model call; where not, the model does not see it."""
     isolation: Literal["process"] | None = None
@@ -71,7 +71,7 @@ class Policy:
     strict: bool | None = None
     """OpenAI's strict mode: None where the schema can say all it means there, True or an error, False never."""
     repair: bool = False
-    """Whether arguments with a Markdown fence or words around them, or encoded twice, are mended."""
+    """Whether arguments with a Markdown fence or words around them, or with lists or objects as text, are mended."""
 
     def __post_init__(self) -> None:
         for name in ("timeout", "cache"):

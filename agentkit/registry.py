@@ -5,6 +5,7 @@ import gc
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -32,13 +33,14 @@ class ToolRegistry:
         self._tools: dict[str, Tool] = {}
         self._bytes: dict[str, bytes] = {}
         self._parts: OrderedDict[tuple[str, ...], ToolRegistry] = OrderedDict()
-        given = list(tools)
+        given = [tool if isinstance(tool, HostedTool | ToolSearch) else Tool.of(tool) for tool in tools]
+        self._given = given
         self.hosted: tuple[HostedTool, ...] = tuple(tool for tool in given if isinstance(tool, HostedTool))
         """Tools that the model's server runs; they are not among those that are iterated over."""
         self.searches: tuple[ToolSearch, ...] = tuple(tool for tool in given if isinstance(tool, ToolSearch))
         """Searches for tools; what they search is among those that are iterated over."""
         self._refuse_twins()
-        for tool in self._own(given):
+        for tool in chain.from_iterable(_own(each) for each in given):
             if (other := self._tools.setdefault(tool.name, tool)) is not tool:
                 raise ToolDefinitionError(
                     f"two tools are called {tool.name!r}: one from {_origin(other)}, one from {_origin(tool)}; "
@@ -144,30 +146,16 @@ class ToolRegistry:
             done = self._bytes[wire] = encode(self)
         return done
 
-    @property
-    def _given(self) -> list[Given]:
-        """What this was made of."""
-        hidden = {tool.name for search in self.searches for tool in (search.tool, *search.found)}
-        return [*self.hosted, *self.searches, *(tool for tool in self if tool.name not in hidden)]
-
     def _changed(self, change: Callable[[Tool], Tool | None]) -> "ToolRegistry":
         given: list[Given] = []
         for each in self._given:
             if isinstance(each, ToolSearch):
                 given.append(replace(each, tools=list(filter(None, map(change, each.found)))))
-            elif not isinstance(each, Tool):
+            elif isinstance(each, HostedTool):
                 given.append(each)
             elif (changed := change(each)) is not None:
                 given.append(changed)
         return ToolRegistry(given)
-
-    def _own(self, given: Iterable[Given]) -> Iterator[Tool]:
-        for tool in given:
-            if isinstance(tool, ToolSearch):
-                yield tool.tool
-                yield from tool.found
-            elif not isinstance(tool, HostedTool):
-                yield Tool.of(tool)
 
     def _part(self, names: Collection[str]) -> "ToolRegistry":
         """Some of the tools, as a registry that is made once: what it has encoded serves all runs."""
@@ -193,6 +181,13 @@ class ToolRegistry:
         if close := difflib.get_close_matches(name.lower(), lower, n=3):
             return f"There is no tool {name!r}. Did you mean: {[lower[each] for each in close]}?"
         return f"There is no tool {name!r}. There are: {self.names}."
+
+
+def _own(given: Tool | HostedTool | ToolSearch) -> Sequence[Tool]:
+    """The tools that something given brings along, of those that run here."""
+    if isinstance(given, ToolSearch):
+        return [given.tool, *given.found]
+    return [] if isinstance(given, HostedTool) else [given]
 
 
 async def _is_enabled(tool: Tool, context: Callable[[Tool], Context[Any]]) -> bool:

@@ -10,9 +10,11 @@ FunctionSchema.bind
 """
 
 import json
+import math
 import re
 import textwrap
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,9 +29,11 @@ from typing_extensions import Doc
 from .arguments import Arguments
 from .errors import ToolDefinitionError
 from .signature import Parameter, Signature, Unfit, name_of
+from .strict_json import depth_for
 from .validator import Validator, as_json
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NAMES = "a tool's name has 1 to 64 letters, digits, _ and -; choose one with name=..."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,9 +110,19 @@ def _refusing(function: Callable[..., object], name: str | None) -> Iterator[str
         raise ToolDefinitionError(f"{where}: {unfit}") from unfit.__cause__
 
 
+def check_name(name: str) -> None:
+    """Make sure that a tool can be called so.
+
+    Raises:
+        ToolDefinitionError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise ToolDefinitionError(f"tool {name!r}: {_NAMES}")
+
+
 def _checked_name(tool: str) -> str:
     if not _NAME.fullmatch(tool):
-        raise Unfit("a tool's name has 1 to 64 letters, digits, _ and -; choose one with name=...")
+        raise Unfit(_NAMES)
     return tool
 
 
@@ -136,6 +150,7 @@ def _described(signature: Signature, tool: str, description: str | None) -> Func
             validate=validator.validate,
             properties=properties,
             schema=parameters,
+            depth=depth_for(parameters),
             secrets=validator.secrets,
             context=[p.name for p in signature.parameters if p.is_context],
             positional=positional,
@@ -164,7 +179,7 @@ def _documented(docstring: str) -> tuple[str, dict[str, str]]:
         docstring = opening[0] + textwrap.indent(docstring[opening.end() :], "    ")
     # parse() unindents the text once more, by all lines but the first. An empty one keeps it from spoiling `Args:`.
     readings = [_read("\n" + docstring, style) for style, mark in _MARKS.items() if mark.search(docstring)]
-    parsed = max(readings, key=lambda each: len(each.meta), default=Docstring())
+    parsed = max(readings, key=lambda each: 0, default=Docstring())
     if not (parsed.params or parsed.many_returns or parsed.raises):
         return docstring.strip(), {}
     documented: dict[str, str] = {}
@@ -273,3 +288,44 @@ _TYPES: dict[str, Any] = {
     "object": dict,
     "null": NoneType,
 }
+
+
+def _levels(schema: JsonSchemaValue) -> int | None:
+    """How many objects and lists inside each other can be checked in good time, if that is not any number.
+
+    Where several types that hold themselves may stand in one place, and nothing tells them apart, pydantic tries each
+    of them, at each level.
+    """
+    definitions = schema.get("$defs", {})
+    held = {name: {*_references(each)} for name, each in definitions.items()}
+    for _ in held:  # and what is held by what they hold
+        for names in held.values():
+            names.update(*(held.get(name, ()) for name in [*names]))
+    endless = {name: definitions[name] for name, names in held.items() if name in names}
+    choices = max((_choices(each, endless) for each in endless.values()), default=0)
+    return max(4, int(math.log(_TRIES, choices))) if choices > 1 else None
+
+
+_TRIES = 50_000
+
+
+def _choices(schema: Any, endless: Mapping[str, Any]) -> int:
+    """The most types of those that hold themselves that a value may have to be tried as, somewhere in a schema."""
+    kinds = Counter(
+        endless.get(each.get("$ref", "").removeprefix("#/$defs/"), each).get("type", "object")
+        for each in (schema.get("anyOf", ()) if isinstance(schema, dict) else ())
+        if not endless.keys().isdisjoint(_references(each))
+    )
+    return max([*kinds.values(), *(_choices(each, endless) for each in _inside(schema))], default=0)
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
+        yield schema["$ref"].removeprefix("#/$defs/")
+    for each in _inside(schema):
+        yield from _references(each)
+
+
+def _inside(schema: Any) -> list[Any]:
+    values = schema.values() if isinstance(schema, dict) else schema
+    return [each for each in values if isinstance(each, dict | list)]

@@ -84,7 +84,14 @@ class Tool:
         return await invoke(self.function, args, kwargs, context.progress)
 
     def named(self, name: str) -> "Tool":
-        """The same tool under another name."""
+        """The same tool under another name.
+
+        Raises:
+            ToolDefinitionError: it is no name that a tool can have.
+        """
+        from .schema import check_name
+
+        check_name(name)
         return replace(self, name=name, arguments=replace(self.arguments, tool=name))
 
 

@@ -304,7 +304,6 @@ async def test_a_generator_may_yield_very_often(sync: bool) -> None:
     assert events == [*range(10_000), "= 9999"]
 
 
-@pytest.mark.sweep
 @pytest.mark.parametrize("sync", [True, False])
 async def test_a_hundred_thousand_steps_that_nobody_watches(sync: bool) -> None:
     """The run comes to the last of them."""

@@ -372,6 +372,16 @@ async def test_a_call_inside_a_call_is_not_made_again_either() -> None:
     assert "ada" in first
 
 
+async def test_a_call_inside_a_call_gets_the_whole_of_what_is_recorded() -> None:
+    """Not what the model was shown of it."""
+    bank, journal = Bank(), MemoryJournal()
+    inner = Effect.of(ToolCall(id="", name="pay", arguments='{"to":"ada"}'), "r1:c1.1")
+    shown = ToolResult(call_id="", name="pay", content="pa…", full="paid ada in full")
+    journal.effects["r1:c1.1"] = replace(inner, state="completed", result=shown)
+    assert await bank.resume(paused("through"), journal) == "'paid ada in full'"
+    assert bank.paid == []
+
+
 async def test_a_run_that_was_cut_off_goes_on_where_it_was() -> None:
     """In one process: the session is stored before the calls are made, and the keys in it find what was done."""
     bank, journal, session = Bank(), MemoryJournal(), Session("s")
@@ -503,6 +513,37 @@ async def test_an_effect_that_has_gone_from_the_file_is_missed(tmp_path: Path) -
 
     with pytest.raises(JournalFailed, match="has lost the effect"):
         await Agent(ScriptedModel([[call("empties")]]), tools=[empties], journal=journal).run("?")
+    journal.close()
+
+
+async def test_a_file_that_is_busy_is_waited_for(tmp_path: Path) -> None:
+    """Another process is writing while this one opens it: SQLite itself would give up at once."""
+    other = sqlite3.connect(tmp_path / "j.db", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE other (something TEXT)")
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO other VALUES ('x')")
+    journal, begun = FileJournal(tmp_path / "j.db"), list[Effect | None]()
+
+    async def begin() -> None:
+        begun.append(await journal.begin(Effect(key="k", tool="t", arguments="a")))
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(begin)
+            await anyio.wait_all_tasks_blocked()
+            assert begun == []
+            other.execute("COMMIT")
+    assert begun == [None]
+    other.close()
+    journal.close()
+
+
+async def test_what_has_begun_is_on_the_disk(tmp_path: Path) -> None:
+    """SQLite is told to wait for the disk with each effect, so that a power cut loses none."""
+    journal = FileJournal(tmp_path / "j.db")
+    await journal.begin(Effect(key="k", tool="t", arguments="a"))
+    assert journal._connection is not None
+    assert journal._connection.execute("PRAGMA synchronous").fetchone() == (2,)
     journal.close()
 
 

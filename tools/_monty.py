@@ -53,15 +53,16 @@ def confine(binary: str, seconds: float, memory: int) -> list[str]:
     A wall that this system does not have is left out. After it, this may be another process: one within namespaces.
     """
     walls = [name for name, stands in (("limits", _limit(seconds, memory)), ("namespaces", _unshare())) if stands]
-    ends, held = os.pipe()
-    inside = "namespaces" not in walls or os.fork() == 0
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        if "namespaces" in walls and inside:
-            libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # end with the process outside, and all in here with this one
+    libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+    if libc:
         libc.prctl(38, 1, 0, 0, 0)  # no program gives more rights than this process has
         libc.syscall(_number(126, 91), struct.pack("II", 0x20080522, 0), bytes(24))  # no capabilities
-        walls += ["files"] if _landlock(libc, binary) else []
+        walls += ["files"] if _landlock(libc, binary) else []  # once for both: it also decides who may end whom
+    ends, held = os.pipe()
+    inside = "namespaces" not in walls or os.fork() == 0
+    if "namespaces" in walls and inside:
+        libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # end with the process outside, and all in here with this one
+    if libc:
         walls += ["calls"] if _seccomp(libc) else []
     if not inside:
         os.close(1)

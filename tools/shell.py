@@ -96,8 +96,10 @@ class Shell:
             finally:
                 status = process.returncode  # None if it has not ended by itself
                 with anyio.move_on_after(_KILL_SECONDS, shield=True):
-                    left = await _killed(process.pid, mark)
-                    await process.aclose()
+                    try:
+                        left = await _killed(process.pid, mark)
+                    finally:
+                        await process.aclose()
             _drain(readable, printed)
         finally:
             os.close(readable)

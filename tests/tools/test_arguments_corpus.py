@@ -331,3 +331,51 @@ def test_repair_changes_nothing_that_needs_none(sent: dict[str, Any], words: str
     expected = received(function, text)
     assert received(function, text, repair=True) == expected
     assert received(function, f"{words}{text}{words}", repair=True) == expected
+
+
+class Leaf(BaseModel):
+    kind: Literal["leaf"] = "leaf"
+    one: "Leaf | Branch | Fork | None" = None
+
+
+class Branch(BaseModel):
+    kind: Literal["branch"] = "branch"
+    one: "Leaf | Branch | Fork | None" = None
+
+
+class Fork(BaseModel):
+    kind: Literal["fork"] = "fork"
+    one: "Leaf | Branch | Fork | None" = None
+
+
+class Told(BaseModel):
+    kind: Literal["told"] = "told"
+    one: "Annotated[Told | Other, Field(discriminator='kind')] | None" = None
+
+
+class Other(BaseModel):
+    kind: Literal["other"] = "other"
+
+
+def nested(levels: int, **each: Any) -> str:
+    value: dict[str, Any] = dict(each)
+    for _ in range(levels):
+        value = {**each, "one": value}
+    return json.dumps({"tree": value})
+
+
+def test_a_union_that_holds_itself_cannot_be_made_to_try_for_ever() -> None:
+    """Each level would be tried in each of three ways; what one can tell apart by a discriminator may be deep."""
+
+    def grow(tree: Leaf | Branch | Fork) -> Any:
+        """Grow."""
+        return tree
+
+    def tell(tree: Told) -> Any:
+        """Tell."""
+        return tree
+
+    assert received(grow, nested(5)).one.one
+    with pytest.raises(InvalidArguments, match="too deep: more than 9 lists"):
+        received(grow, nested(40))
+    assert received(tell, nested(50, kind="told")).one.one

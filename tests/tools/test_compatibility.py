@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agentkit.compatibility import Comparison
 from agentkit.schema_changes import differences
 
-CALM = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+CALM = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def check_pair(seed: int) -> None:

@@ -3,8 +3,9 @@
 import datetime as dt
 import json
 import math
-import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
@@ -311,8 +312,15 @@ async def test_a_script_sees_the_tools_of_its_own_run() -> None:
 
 async def test_too_many_calls_end_the_script() -> None:
     """Even where the script catches whatever it can."""
-    code = "while True:\n    try:\n        units_left(sku='a')\n    except BaseException:\n        pass"
-    told = await failed(code, units_left, python=Python(calls=7))
+    made: list[int] = []
+
+    @tool
+    def touch() -> None:
+        made.append(1)
+
+    code = "while True:\n    try:\n        touch()\n    except BaseException:\n        pass"
+    told = await failed(code, touch, python=Python(calls=7))
+    assert len(made) == 7
     assert told == "the script ended: it made more than 7 calls; make fewer in one script"
 
 
@@ -392,19 +400,25 @@ def test_a_limit_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
         Python(**wrong)
 
 
+def cmdline(pid: str) -> bytes:
+    """How a process was started; nothing if it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts processes in /proc")
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.sweep)])
 async def test_many_scripts_at_once_take_turns(count: int) -> None:
     """No more than eight have processes at a time, and all come to their end."""
-    now, most = 0, 0
+    running: list[int] = []
 
     @tool
-    async def enter(n: int) -> int:
-        nonlocal now, most
-        now += 1
-        most = max(most, now)
-        await anyio.lowlevel.checkpoint()
-        now -= 1
+    def enter(n: int) -> int:
+        tasks = Path("/proc/self/task")
+        children = {child for task in tasks.iterdir() for child in (task / "children").read_text().split()}
+        running.append(sum(b"_monty.py" in cmdline(child) for child in children))
         return n
 
     calls = [replace(call("run_python", code=f"enter(n={n}) * 2"), id=str(n)) for n in range(count)]
@@ -413,7 +427,7 @@ async def test_many_scripts_at_once_take_turns(count: int) -> None:
         result = await Agent(ScriptedModel([calls, "ok"]), tools=[enter, *Python().tools], limits=limits).run("?")
     told = [message.content for message in result.messages if isinstance(message, ToolResult)]
     assert told == [str(n * 2) for n in range(count)]
-    assert most <= 8
+    assert max(running) <= 8
 
 
 def test_the_tool_can_be_loaded_by_name() -> None:
@@ -422,6 +436,16 @@ def test_the_tool_can_be_loaded_by_name() -> None:
     spec = Tool.of(loaded)
     assert spec.name == "run_python"
     assert list(spec.parameters["properties"]) == ["code"]
+
+
+def taken_over(folder: Path, says: str, waits: str = "30.0") -> Callable[..., Any]:
+    """The tool, with another program in its process."""
+    source = Path(str(agentkit.tools.python.__file__)).read_text(encoding="utf-8")
+    assert "_STARTING = 30.0" in source
+    (folder / "python.py").write_text(source.replace("_STARTING = 30.0", f"_STARTING = {waits}"), encoding="utf-8")
+    (folder / "_monty.py").write_text(says, encoding="utf-8")
+    [run_python] = load_tools(folder / "python.py")
+    return run_python
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -448,13 +472,10 @@ def test_the_tool_can_be_loaded_by_name() -> None:
 )
 async def test_a_process_that_was_taken_over_can_say_nothing_that_harms(line: bytes, tmp_path: Path) -> None:
     """Whatever comes from it, the model is told that it makes no sense, and the run goes on."""
-    shutil.copy(str(agentkit.tools.python.__file__), tmp_path / "python.py")
-    said = f"import sys\nsys.stdin.readline()\nsys.stdout.buffer.write({line!r})\n"
-    (tmp_path / "_monty.py").write_text(said, encoding="utf-8")
-    [taken_over] = load_tools(tmp_path / "python.py")
+    evil = taken_over(tmp_path, f"import sys\nsys.stdin.readline()\nsys.stdout.buffer.write({line!r})\n")
     model = ScriptedModel([[call("run_python", code="1")], "ok"])
     with anyio.fail_after(30):
-        result = await Agent(model, tools=[units_left, taken_over]).run("?")
+        result = await Agent(model, tools=[units_left, evil]).run("?")
     [told] = [message for message in result.messages if isinstance(message, ToolResult)]
     assert told.is_error
     assert len(told.content) < 1000
@@ -464,11 +485,8 @@ async def test_a_process_that_was_taken_over_can_say_nothing_that_harms(line: by
 @pytest.mark.parametrize("first", [b"", b'{"call": 1, "name": "units_left", "args": ["a"], "kwargs": {}}\n'])
 async def test_a_process_that_falls_silent_is_not_waited_for(first: bytes, tmp_path: Path) -> None:
     """Neither from its beginning nor after it has had its answer; computing it may, for its seconds and a while."""
-    source = Path(str(agentkit.tools.python.__file__)).read_text(encoding="utf-8")
-    (tmp_path / "python.py").write_text(source.replace("_STARTING = 30.0", "_STARTING = -4.5"), encoding="utf-8")
     said = f"import sys\nsys.stdout.buffer.write({first!r})\nsys.stdout.flush()\nsys.stdin.read()\n"
-    (tmp_path / "_monty.py").write_text(said, encoding="utf-8")
-    [silent] = load_tools(tmp_path / "python.py")
+    silent = taken_over(tmp_path, said, waits="-4.5")
     model = ScriptedModel([[call("run_python", code="1")], "ok"])
     with anyio.fail_after(30):
         result = await Agent(model, tools=[units_left, silent]).run("?")

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentkit import Agent, Tool, ToolFailed
+from agentkit import Agent, Tool, ToolFailed, load_tools
 from agentkit.testing import ScriptedModel, call
-from agentkit.tools import search as by_name
 from agentkit.tools.search import Search
 
 NOTHING = "[nothing found]"
@@ -107,6 +106,25 @@ def test_rarer_words_and_more_of_them_count_more(tmp_path: Path) -> None:
     assert places(Search(tmp_path).search_files("quota on requests per tenant"))[0] == "wanted.txt:42"
 
 
+def test_the_little_words_of_a_question_do_not_count(tmp_path: Path) -> None:
+    """Many passages have them, and say nothing about what is asked; alone, they are what is asked for."""
+    write(
+        tmp_path,
+        **{f"f{number}": "How do I do it, and when?\n" for number in range(3)},
+        wanted="A conversation is kept.\n",
+    )
+    write(tmp_path, **{f"other{number}": f"Number {number}.\n" for number in range(20)})
+    assert places(Search(tmp_path).search_files("How do I keep a conversation?")) == ["wanted.txt:1"]
+    assert len(places(Search(tmp_path).search_files("how do"))) == 3
+
+
+@pytest.mark.parametrize("begin", ["der*", "derivat*", "derivati*", "derivatio*", "derivation*", "DERIV*"])
+def test_the_beginning_of_a_word_finds_it(begin: str, tmp_path: Path) -> None:
+    """Though words are kept without their endings."""
+    write(tmp_path, found="The derivation of a formula.\n", other="Nothing.\n")
+    assert places(Search(tmp_path).search_files(begin)) == ["found.txt:1"]
+
+
 def test_a_passage_is_found_in_a_long_file(tmp_path: Path) -> None:
     """Not only that the file has it: the place, and no more than can be read."""
     lines = [f"Line {number} of a long report about nothing in particular." for number in range(1, 10_001)]
@@ -145,15 +163,18 @@ def test_a_search_sees_the_files_as_they_are_now(shelf: Path) -> None:
     assert search.search_files("horse") == NOTHING
 
 
-def test_a_change_that_keeps_size_and_time_is_seen(shelf: Path) -> None:
-    """As of a file that was unpacked, or whose time was set back."""
+def test_a_change_that_keeps_size_and_time_is_seen(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a file that was unpacked, or whose time was set back; also long after the file was first seen."""
+    monkeypatch.setattr("time.time", lambda: 5e9)
     search = Search(shelf)
     path = shelf / "old.txt"
     path.write_text("A zebra.\n", encoding="utf-8")
     os.utime(path, (1_000_000_000, 1_000_000_000))
     assert places(search.search_files("zebra")) == ["old.txt:1"]
-    path.write_text("A horse.\n", encoding="utf-8")
-    os.utime(path, (1_000_000_000, 1_000_000_000))
+    before = path.stat().st_ctime_ns
+    while path.stat().st_ctime_ns == before:
+        path.write_text("A horse.\n", encoding="utf-8")
+        os.utime(path, (1_000_000_000, 1_000_000_000))
     assert search.search_files("zebra") == NOTHING
     assert places(search.search_files("horse")) == ["old.txt:1"]
 
@@ -385,10 +406,11 @@ def test_where_sqlite_has_no_full_text_search_that_is_told(shelf: Path, monkeypa
 
 def test_the_search_by_its_name_only_reads(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `load_tools("search")` gives searches the current folder, also after that has changed."""
-    told = Tool.of(by_name.search_files)
+    [search_files] = load_tools("search")
+    told = Tool.of(search_files)
     assert (told.name, told.policy.effects, told.policy.approval) == ("search_files", "read", False)
     monkeypatch.chdir(shelf)
-    assert places(by_name.search_files("doubled")) == ["postage.txt:4"]
+    assert places(search_files("doubled")) == ["postage.txt:4"]
     monkeypatch.chdir(shelf / "code")
-    assert by_name.search_files("doubled") == NOTHING
-    assert places(by_name.search_files("attempt")) == ["retry_policy.py:4"]
+    assert search_files("doubled") == NOTHING
+    assert places(search_files("attempt")) == ["retry_policy.py:4"]
