@@ -179,7 +179,7 @@ def _documented(docstring: str) -> tuple[str, dict[str, str]]:
         docstring = opening[0] + textwrap.indent(docstring[opening.end() :], "    ")
     # parse() unindents the text once more, by all lines but the first. An empty one keeps it from spoiling `Args:`.
     readings = [_read("\n" + docstring, style) for style, mark in _MARKS.items() if mark.search(docstring)]
-    parsed = max(readings, key=lambda each: 0, default=Docstring())
+    parsed = max(readings, key=lambda each: (len(each.params), len(each.meta)), default=Docstring())
     if not (parsed.params or parsed.many_returns or parsed.raises):
         return docstring.strip(), {}
     documented: dict[str, str] = {}

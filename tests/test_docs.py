@@ -65,6 +65,10 @@ ANSWERS: Mapping[str, Sequence[ScriptedReply]] = {
         [call("stock_of", sku="A-1"), call("checksum", text="A-1")],
         "Both tools were asked in one answer, so they ran at the same time.",
     ],
+    "Refund 20 euros for order 7 and 900 for order 8.": [
+        [call("refund", order=7, euros=20), call("refund", order=8, euros=900)],
+        "Order 7 is refunded. 900 euros for order 8 need your manager.",
+    ],
     "Where is parcel 7?": [[call("follow", parcel="7", stop=1)], [call("follow", parcel="7", stop=2)]],
     "Go on.": [[call("follow", parcel="7", stop=2), call("follow", parcel="7", stop=3)], "The parcel is in Rome."],
     "What is a tool?": ["A function that I may call."],

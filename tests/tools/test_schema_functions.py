@@ -375,7 +375,7 @@ class Paging(TypedDict, total=False):
 
 
 class Filter(Paging):
-    text: str
+    text: ReadOnly[str]
     exact: NotRequired[bool]
 
 

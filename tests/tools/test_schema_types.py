@@ -471,6 +471,15 @@ def test_models_of_one_name_have_definitions_of_their_own() -> None:
     assert list(schema["$defs"][refs["there"]]["properties"]) == ["z"]
 
 
+def test_a_definition_that_nothing_points_to_is_left_out() -> None:
+    """What a model is told of a class that it is shown otherwise would only be paid for."""
+    Code = Annotated[Point, WithJsonSchema({"type": "string"})]  # noqa: N806
+
+    def function(a: Code, b: Code, c: list[Node]) -> None: ...
+
+    assert list(describe(function).parameters["$defs"]) == ["Node"]
+
+
 def test_titles_that_pydantic_makes_are_dropped_and_properties_called_title_are_not() -> None:
     """A schema holds what its author wrote: no 'Title Of X', but every property, and a title that was given."""
 
