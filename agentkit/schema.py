@@ -10,11 +10,9 @@ FunctionSchema.bind
 """
 
 import json
-import math
 import re
 import textwrap
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -288,44 +286,3 @@ _TYPES: dict[str, Any] = {
     "object": dict,
     "null": NoneType,
 }
-
-
-def _levels(schema: JsonSchemaValue) -> int | None:
-    """How many objects and lists inside each other can be checked in good time, if that is not any number.
-
-    Where several types that hold themselves may stand in one place, and nothing tells them apart, pydantic tries each
-    of them, at each level.
-    """
-    definitions = schema.get("$defs", {})
-    held = {name: {*_references(each)} for name, each in definitions.items()}
-    for _ in held:  # and what is held by what they hold
-        for names in held.values():
-            names.update(*(held.get(name, ()) for name in [*names]))
-    endless = {name: definitions[name] for name, names in held.items() if name in names}
-    choices = max((_choices(each, endless) for each in endless.values()), default=0)
-    return max(4, int(math.log(_TRIES, choices))) if choices > 1 else None
-
-
-_TRIES = 50_000
-
-
-def _choices(schema: Any, endless: Mapping[str, Any]) -> int:
-    """The most types of those that hold themselves that a value may have to be tried as, somewhere in a schema."""
-    kinds = Counter(
-        endless.get(each.get("$ref", "").removeprefix("#/$defs/"), each).get("type", "object")
-        for each in (schema.get("anyOf", ()) if isinstance(schema, dict) else ())
-        if not endless.keys().isdisjoint(_references(each))
-    )
-    return max([*kinds.values(), *(_choices(each, endless) for each in _inside(schema))], default=0)
-
-
-def _references(schema: Any) -> Iterator[str]:
-    if isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
-        yield schema["$ref"].removeprefix("#/$defs/")
-    for each in _inside(schema):
-        yield from _references(each)
-
-
-def _inside(schema: Any) -> list[Any]:
-    values = schema.values() if isinstance(schema, dict) else schema
-    return [each for each in values if isinstance(each, dict | list)]

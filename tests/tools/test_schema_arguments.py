@@ -306,3 +306,48 @@ def test_any_text_is_either_taken_or_refused(text: str | bytes) -> None:
             continue
         assert args == ()
         assert set(kwargs) <= set(describe(function).parameters["properties"])
+
+
+class Sum(BaseModel):
+    left: "Sum | Product | Power | int"
+
+
+class Product(BaseModel):
+    left: "Sum | Product | Power | int"
+
+
+class Power(BaseModel):
+    left: "Sum | Product | Power | int"
+
+
+class Leaf(BaseModel):
+    kind: Literal["leaf"]
+
+
+class Twig(BaseModel):
+    kind: Literal["twig"]
+    end: "Annotated[Leaf | Twig, Field(discriminator='kind')]"
+
+
+class Branch(BaseModel):
+    branches: "list[Branch] | dict[str, Branch]" = []
+
+
+@pytest.mark.parametrize(
+    ("annotation", "key", "levels"),
+    [(Sum, "left", 9), (list[Power] | int, "left", 9), (Twig, "end", 64), (Branch, "branches", 64)],
+)
+def test_types_that_hold_each_other_may_be_nested_as_deep_as_they_can_be_checked(
+    annotation: Any, key: str, levels: int
+) -> None:
+    """Where nothing tells them apart, each level multiplies the work; a few hundred characters must not stop a process."""
+
+    def function(a: Any) -> None: ...
+
+    function.__annotations__["a"] = annotation
+    deep: Any = 1
+    for _ in range(60):
+        deep = {key: deep, "kind": "twig"} if annotation is Twig else {key: deep}
+    message = told(function, json.dumps({"a": deep}))
+    assert (f"too deep: more than {levels} lists and objects" in message) == (levels < 64)
+    assert describe(function).arguments.depth == levels

@@ -119,7 +119,6 @@ TEXT = "Sum it.\n\nMore text.\nAnd more."
         ("Sum.\n\n    :\n    ", "Sum.\n\n:", {}),
         ("Sum.\n\n    :\n\n    Args:\n        x: X.\n    ", "Sum.\n\n:", {"x": "X."}),
         ("Sum.\n\n    :class:`Foo`: so.\n\n    Args:\n        x: X.\n    ", "Sum.\n\n:class:`Foo`: so.", {"x": "X."}),
-        ("Sum.\n\n    @see: Foo\n    @see: Bar\n    :param x: X.\n    ", "Sum.\n\n@see: Foo\n@see: Bar", {"x": "X."}),
         ("Sum it.\n    ", "Sum it.", {}),
     ],
     ids=lambda value: repr(value)[:50],

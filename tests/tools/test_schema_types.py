@@ -473,7 +473,7 @@ def test_models_of_one_name_have_definitions_of_their_own() -> None:
 
 def test_a_definition_that_nothing_points_to_is_left_out() -> None:
     """What a model is told of a class that it is shown otherwise would only be paid for."""
-    Code = Annotated[Point, WithJsonSchema({"type": "string"})]  # noqa: N806
+    Code = Annotated[Point, WithJsonSchema({"type": "string"})]
 
     def function(a: Code, b: Code, c: list[Node]) -> None: ...
 
