@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -67,9 +68,13 @@ class Tool:
         if declared.built is not None and declared.built.function is function:
             return declared.built
         built = _build(function, declared)
-        if declared.unbuilt is function:
-            _declare(function, replace(declared, built=built, unbuilt=None))
-        return built
+        if declared.unbuilt is not function:
+            return built
+        with _remembering:  # whoever comes second gets what the first has got
+            now: Declaration = getattr(function, "__tool__", declared)
+            first = now.built or built
+            _declare(function, replace(declared, built=first))
+        return first
 
     async def invoke(self, arguments: str | bytes, context: Context[Any]) -> object:
         """Call the function with arguments in JSON; sync functions run in a worker thread, their contextvars kept.
@@ -144,6 +149,8 @@ def tool(
 
 
 _OPTIONS = ", ".join(PolicyOptions.__annotations__)
+
+_remembering = threading.Lock()
 
 
 def _declare(function: Any, declared: Declaration) -> None:

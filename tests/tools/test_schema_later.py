@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -107,6 +108,21 @@ async def test_an_agent_builds_its_tools() -> None:
     assert result.messages[2].content == '{"total":4}'
     assert Tool.of(place) is Tool.of(place)
     assert Tool.of(place).guard is not None
+
+
+def test_threads_that_ask_at_once_get_the_same_tool() -> None:
+    """However many there are: what a limit counts, it counts for all of them."""
+
+    @tool(concurrency=1)
+    def weigh(box: Box) -> int:
+        return len(str(Box))
+
+    class Box(BaseModel):
+        grams: int
+
+    with ThreadPoolExecutor(8) as threads:
+        built = list(threads.map(Tool.of, [weigh] * 200))
+    assert len(set(map(id, built))) == 1
 
 
 def test_a_name_that_never_comes_is_refused_when_the_tool_is_used() -> None:
