@@ -12,7 +12,7 @@ import re
 import sys
 import typing
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FunctionType, GenericAlias, WrapperDescriptorType
@@ -171,6 +171,7 @@ def _parameters(
 ) -> Iterator[Parameter]:
     bound = {name for layer in layers if isinstance(layer, functools.partial) for name in layer.keywords}
     given = [each for each in signature.parameters.values() if each.name not in bound]
+    taken = {each.name for each in given}
     for place, each in enumerate(given):
         _refuse_misfit(each, place, layers[-1])
     if given and any(hasattr(layer, "registry") and hasattr(layer, "dispatch") for layer in layers):
@@ -180,7 +181,8 @@ def _parameters(
             parameter = Parameter(
                 each.name, each.kind, default=each.default, annotation=names.resolved(each.annotation)
             )
-            yield from _unpacked(parameter) if each.kind is each.VAR_KEYWORD else [parameter]
+            unpacked = _unpacked(parameter, taken) if each.kind is each.VAR_KEYWORD else [parameter]
+            yield from (one for one in unpacked if one.name not in bound)
         except NameError as error:
             if not early:
                 raise Unfit(
@@ -222,12 +224,14 @@ def _unknown_names(parameter: inspect.Parameter) -> Unfit:
     )
 
 
-def _unpacked(options: Parameter) -> list[Parameter]:
+def _unpacked(options: Parameter, taken: Collection[str]) -> list[Parameter]:
     """The keys of `**options: Unpack[Options]`, each a parameter of its own."""
     args = get_args(options.annotation)
     if get_origin(options.annotation) not in (typing.Unpack, Unpack) or not is_typeddict(args[0]):
         raise _unknown_names(options)
     keys = typing_extensions.get_type_hints(args[0], include_extras=True)
+    if twice := [name for name in keys if name in taken]:
+        raise Unfit(f"its key {twice[0]!r} is a parameter of its own, too; rename one", options.name)
     return [_key(name, annotation, name in args[0].__required_keys__) for name, annotation in keys.items()]
 
 

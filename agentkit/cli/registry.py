@@ -8,12 +8,9 @@ from dataclasses import asdict
 from itertools import groupby
 
 from agentkit import ConfigError
-from agentkit.changes import Change, diff
-from agentkit.lint import CODES, lint
-from agentkit.lint_words import Finding
 from agentkit.loader import available_tools
-from agentkit.lockfile import LOCK_FILE, Lock, load_lock, lock, save_lock
-from agentkit.schema_changes import Kind
+from agentkit.review import CODES, LOCK_FILE, Change, Finding, Lock, diff, lint, load_lock, lock, save_lock
+from agentkit.review.schema_changes import Kind
 
 from .failures import FAILED, OK, told
 from .sources import Found, load, registry_of

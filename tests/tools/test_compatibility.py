@@ -9,8 +9,8 @@ import schema_pairs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentkit.compatibility import Comparison
-from agentkit.schema_changes import differences
+from agentkit.review.compatibility import Comparison
+from agentkit.review.schema_changes import differences
 
 CALM = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 
 from agentkit import Tool, ToolRegistry, tool
 from agentkit.context import Secret
-from agentkit.lint import CODES, lint
-from agentkit.lint_words import Finding, hidden
 from agentkit.loader import available_tools, load_tools
+from agentkit.review import CODES, Finding, lint
+from agentkit.review.lint_words import hidden
 from agentkit.tool_search import ToolSearch
 
 

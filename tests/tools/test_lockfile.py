@@ -10,9 +10,8 @@ from typing import Annotated, Any
 import pytest
 
 from agentkit import ConfigError, Context, Tool, ToolCall, ToolRegistry, tool
-from agentkit.changes import Change, diff, unfit_calls
 from agentkit.context import Secret
-from agentkit.lockfile import dump_lock, load_lock, lock, save_lock
+from agentkit.review import Change, diff, dump_lock, load_lock, lock, save_lock, unfit_calls
 
 
 def made(function: Callable[..., Any], **options: Any) -> Tool:

@@ -379,6 +379,10 @@ class Filter(Paging):
     exact: NotRequired[bool]
 
 
+class Twice(TypedDict):
+    table: str
+
+
 @pytest.mark.parametrize("word", [Unpack, typing.Unpack])
 def test_the_keys_of_unpacked_options_are_parameters(word: Any) -> None:
     """`**options: Unpack[Options]` says which names it takes; those that are left out are not in `options`."""
@@ -401,6 +405,10 @@ def test_the_keys_of_unpacked_options_are_parameters(word: Any) -> None:
     assert called(find, table="t", order="fast", **sent) == ("t", {**sent, "order": Shop.Mode.FAST})
     with pytest.raises(InvalidArguments, match="there is no such argument; did you mean 'exact'"):
         called(find, table="t", exakt=True, **sent)
+    assert list(shown(functools.partial(find, text="x", rows=1))) == ["table", "first", "order", "exact"]
+    assert called(functools.partial(find, text="x"), table="t", first=1) == ("t", {"text": "x", "first": 1})
+    find.__annotations__["options"] = word[Twice]
+    assert "parameter 'options': its key 'table' is a parameter of its own, too; rename one" in refused(find)
     find.__annotations__["options"] = word[tuple[int, ...]]
     assert "parameter 'options': a model cannot know which names ** takes" in refused(find)
 

@@ -9,8 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from .errors import ConfigError
-from .tool import Tool
+from agentkit.errors import ConfigError
+from agentkit.tool import Tool
 
 Lock: TypeAlias = dict[str, Any]
 """What is in a lock file: its version, and for each tool by name its hash and what the hash is of."""

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from .context import Context
-from .errors import InvalidArguments, said
+from agentkit.context import Context
+from agentkit.errors import InvalidArguments, said
+from agentkit.messages import ToolCall
+from agentkit.policy import Policy
+from agentkit.tool import Tool
+
 from .lockfile import Lock, lock
-from .messages import ToolCall
-from .policy import Policy
 from .schema_changes import Kind, differences, shown
-from .tool import Tool
 
 Tools: TypeAlias = "Lock | Iterable[Tool]"
 """A lock, or the tools themselves, such as a `ToolRegistry`."""

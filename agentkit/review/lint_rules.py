@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .dialects import notes_on
-from .dialects.strict import strict
+from agentkit.dialects import notes_on
+from agentkit.dialects.strict import strict
+from agentkit.tool import Tool
+
 from .json_schema import TELLING
 from .lint_words import Finding, Severity, places, size
-from .tool import Tool
 
 _MANY_PARAMETERS = 15
 _MANY_CHOICES = 100

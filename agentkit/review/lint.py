@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
+from agentkit.registry import ToolRegistry
+from agentkit.tool import Tool
+
 from .lint_rules import policy_of, schema_of
 from .lint_words import Finding, Severity, alike, size, words_of
-from .registry import ToolRegistry
-from .tool import Tool
 
 CODES: Mapping[str, str] = {
     "same-name": "two tools have one name",

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from agentkit.tool import Tool
+
 from .json_schema import Schema, Unclear, inner, resolved
-from .tool import Tool
 
 Severity: TypeAlias = Literal["error", "warning", "hint"]
 
