@@ -776,6 +776,27 @@ async def test_a_cancelled_call_from_before_does_not_open_the_door() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_cancelled_call_from_before_does_not_let_a_second_one_try() -> None:
+    """It is not the one that tries."""
+    line = Line()
+    line.hold = anyio.Event()
+    async with anyio.create_task_group() as early:
+        early.start_soon(line.rings)
+        await anyio.wait_all_tasks_blocked()
+        line.hold = None
+        await line.breaks()
+        await passes(31)
+        line.hold = anyio.Event()
+        async with anyio.create_task_group() as trial:
+            trial.start_soon(line.rings)
+            await anyio.wait_all_tasks_blocked()
+            early.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await anyio.wait_all_tasks_blocked()
+                assert "one call is trying it now" in await line.rings()
+
+
+@pytest.mark.anyio
 async def test_calls_that_wait_are_not_made_once_the_breaker_is_open() -> None:
     """A hundred in the queue do not all have to find out for themselves."""
     line = Line(concurrency=1)

@@ -504,12 +504,20 @@ async def test_isolated_tools_may_stand_in_a_file_that_is_no_module(tmp_path: Pa
 
 
 PROGRAM = """
-import anyio
 from dataclasses import dataclass
-from agentkit import Agent, tool
-from agentkit.testing import ScriptedModel, call
+from agentkit import Agent, AssistantMessage, ModelResponse, ToolCall, Usage, tool
+from agentkit.models.base import ModelInfo
 
 print("begun", flush=True)
+
+class Script:
+    info = ModelInfo(provider="script", model="script", in_process=True)
+
+    async def generate(self, request, on_delta=None):
+        message = AssistantMessage(text="ok")
+        if len(request.messages) == 1:
+            message = AssistantMessage(tool_calls=(ToolCall(id="c", name="order", arguments='{"what": {"sku": "A-1"}}'),))
+        return ModelResponse(message=message, finish_reason="stop", usage=Usage(), model="script")
 
 @dataclass
 class Order:
@@ -520,8 +528,7 @@ def order(what: Order) -> list[Order]:
     return [what]
 
 def main():
-    agent = Agent(ScriptedModel([[call("order", what={"sku": "A-1"})], "ok"]), tools=[order])
-    print(agent.run_sync("?").messages[2].content, flush=True)
+    print(Agent(Script(), tools=[order]).run_sync("?").messages[2].content, flush=True)
 """
 
 

@@ -463,15 +463,27 @@ async def test_what_was_found_is_not_offered_where_it_may_not_be_used() -> None:
 ELSEWHERE = """
 import sys
 import anyio
-from test_toolsets import SEARCH, ToolSearch, order, units_left
-from agentkit import Agent
+from agentkit import Agent, AssistantMessage, ModelResponse, Usage
 from agentkit.messages import load_messages
-from agentkit.testing import ScriptedModel
+from agentkit.models.base import ModelInfo
+from agentkit.tool_search import ToolSearch
 
-model = ScriptedModel(["ok"])
+class Model:
+    info = ModelInfo(provider="script", model="script", in_process=True)
+
+    async def generate(self, request, on_delta=None):
+        self.offered = request.tools.names
+        return ModelResponse(message=AssistantMessage(text="ok"), finish_reason="stop", usage=Usage(), model="script")
+
+def units_left(sku: str) -> int:
+    return 3
+
+def order(sku: str) -> None: ...
+
+model = Model()
 agent = Agent(model, tools=[ToolSearch(tools=[order, units_left])])
 result = anyio.run(lambda: agent.run(None, history=load_messages(sys.stdin.buffer.read())))
-print(model.requests[0].tools.names, result.messages[-2].content)
+print(model.offered, result.messages[-2].content)
 """
 
 
@@ -484,7 +496,7 @@ def test_another_process_goes_on_with_what_was_found() -> None:
         AssistantMessage(tool_calls=(call("units_left", sku="A-1"),)),
     ]
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{ELSEWHERE}"],
+        [sys.executable, "-c", ELSEWHERE],
         input=dump_messages(history),
         capture_output=True,
         timeout=60,
