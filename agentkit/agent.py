@@ -154,6 +154,8 @@ class Agent(Generic[Out]):
         approve: Approve | None,
     ) -> Run[Out]:
         _check_history(session, history)
+        if not (approve is None or callable(approve)):
+            raise ConfigError(f"approve={approve!r:.90}: give a function that takes an Approval and says True or False")
         run_id, steps, budget = uuid.uuid4().hex, steps or Inline(), Budget(limits=self.limits)
         return Run(
             id=run_id,

@@ -14,7 +14,7 @@ class Approval:
 
     call: ToolCall
     arguments: Mapping[str, Any]
-    """The call's arguments as the model wrote them, read from JSON; they fit the tool's schema."""
+    """What the function would get: the arguments as its types, its own defaults for what the model left out."""
     effects: Effects | None
     """What the tool declares that a call does."""
     secrets: frozenset[str]
@@ -24,5 +24,5 @@ class Approval:
     """What the caller gave to the run: who asks, for example."""
 
 
-Approve: TypeAlias = Callable[[Approval], Awaitable[bool]]
+Approve: TypeAlias = Callable[[Approval], bool | Awaitable[bool]]
 """Says yes or no; `raise ToolDenied("why not")` says no, and tells the model why."""

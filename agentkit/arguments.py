@@ -63,13 +63,21 @@ class Arguments:
         Raises:
             InvalidArguments: the text is not one strict JSON object, or does not fit the schema.
         """
-        values = self._validated(object_text(arguments, repair=self.repair))
+        values = self.named(arguments)
         for name in self.context:
             values[name] = context
         positional = [values.pop(name) for name in self.positional]
         if self.rest is not None:
             positional += values.pop(self.rest, ())
         return tuple(positional), values
+
+    def named(self, arguments: str | bytes) -> dict[str, Any]:
+        """The arguments by parameter, as the function's types; what the model left out is not there.
+
+        Raises:
+            InvalidArguments: see `bind`.
+        """
+        return self._validated(object_text(arguments, repair=self.repair))
 
     def read(self, arguments: str | bytes) -> dict[str, Any]:
         """The JSON object as the model meant it, not validated: what it left out by null is not there.

@@ -4,9 +4,10 @@ Peels, each of which adds one thing: `run` a span and errors as words for the mo
 `_journaled` a note before and after, `_guarded` what all calls of a tool share, `_timed` a deadline; then the tool.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from inspect import isawaitable
 from typing import Any
 
 import anyio
@@ -20,7 +21,6 @@ from .invoke import is_async
 from .journal import Effect, Journal
 from .limits import Budget
 from .messages import ToolCall, ToolResult
-from .policy import answer
 from .registry import ToolRegistry
 from .results import shorten, to_content
 from .telemetry import Telemetry
@@ -149,30 +149,38 @@ class Caller:
 
     async def _approved(self, tool: Tool, call: ToolCall, context: Context[Any]) -> None:
         """Wait for somebody's yes, if the call needs one."""
-        tool.arguments.bind(call.arguments, context)  # nobody is asked about what would be refused anyway
+        shown = tool.values(call.arguments)  # nobody is asked about what would be refused anyway
         needed = tool.policy.approval
-        if callable(needed):
-            needed = await answer(needed(context, tool.arguments.read(call.arguments)))
+        if not isinstance(needed, bool):
+            is_needed = partial(needed, context, tool.values(call.arguments))
+            needed = await self._asked(is_needed)
         if not needed:
             return
         if self.approve is None:
             raise ToolDenied(f"not run: {call.name} needs somebody's approval, and nobody can be asked here")
-        asked = Approval(
+        approval = Approval(
             call=call,
-            arguments=tool.arguments.read(call.arguments),  # its own copy: what it shows cannot have been changed
+            arguments=shown,
             effects=tool.policy.effects,
             secrets=tool.arguments.secrets,
             run_id=self.run_id,
             deps=self.deps,
         )
+        if await self._asked(partial(self.approve, approval)) is not True:
+            raise ToolDenied("not run: the call was not approved")
+
+    async def _asked(self, question: Callable[[], bool | Awaitable[bool]]) -> bool:
+        """The answer to a question; if asking fails, it is no, and the program's log says why."""
         try:
-            allowed = await self.approve(asked)
+            given = question()
+            return await given if isawaitable(given) else given
         except ToolDenied:
             raise
         except Exception as error:
+            from logging import getLogger  # on first use: it costs a part of `import agentkit`
+
+            getLogger("agentkit").warning("asking for approval failed", exc_info=error)
             raise ToolDenied(f"not run: asking for approval failed ({type(error).__name__})") from error
-        if allowed is not True:
-            raise ToolDenied("not run: the call was not approved")
 
     async def _journaled(self, pending: Pending, tool: Tool, context: Context[Any]) -> Any:
         if self.journal is None or tool.policy.effects == "read":

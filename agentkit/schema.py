@@ -100,9 +100,12 @@ def _refusing(function: Callable[..., object], name: str | None) -> Iterator[str
     """
     if not callable(function):
         raise ToolDefinitionError(f"{function!r} cannot be called; a tool is a function or another callable")
-    tool = name_of(function) if name is None else name
+    tool = str(getattr(function, "__name__", function)) if name is None else name
     try:
+        tool = name_of(function) if name is None else name
         yield tool
+    except RecursionError:
+        raise ToolDefinitionError(f"tool {tool!r}: it is nested too deep, or wraps itself; simplify it") from None
     except Unfit as unfit:
         where = f"tool {tool!r}" if unfit.parameter is None else f"tool {tool!r}, parameter {unfit.parameter!r}"
         raise ToolDefinitionError(f"{where}: {unfit}") from unfit.__cause__
@@ -132,6 +135,11 @@ def _described(signature: Signature, tool: str, description: str | None) -> Func
     summary, documented = _documented(signature.docstring)
     _warn(signature, tool, documented)
     properties = _properties(visible, validator, documented)
+    description = summary if description is None else description
+    try:
+        "".join([description, *(each.get("description", "") for each in properties.values())]).encode()
+    except UnicodeEncodeError as error:
+        raise Unfit(f"its description is not valid Unicode ({error}); mend it") from None
     parameters = {
         "type": "object",
         "properties": properties,
@@ -141,7 +149,7 @@ def _described(signature: Signature, tool: str, description: str | None) -> Func
     }
     return FunctionSchema(
         name=tool,
-        description=summary if description is None else description,
+        description=description,
         parameters=parameters,
         arguments=Arguments(
             tool=tool,
@@ -196,10 +204,10 @@ def _read(docstring: str, style: DocstringStyle) -> Docstring:
 
 
 _MARKS = {
-    DocstringStyle.REST: re.compile(r"^\s*:", re.MULTILINE),
-    DocstringStyle.GOOGLE: re.compile(r"^\s*[A-Z][a-z]+:\s*$", re.MULTILINE),
-    DocstringStyle.NUMPYDOC: re.compile(r"^\s*-{4,}\s*$", re.MULTILINE),
-    DocstringStyle.EPYDOC: re.compile(r"^\s*@", re.MULTILINE),
+    DocstringStyle.REST: re.compile(r"^[ \t]*:", re.MULTILINE),
+    DocstringStyle.GOOGLE: re.compile(r"^[ \t]*[A-Z][a-z]+:[ \t]*$", re.MULTILINE),
+    DocstringStyle.NUMPYDOC: re.compile(r"^[ \t]*-{4,}[ \t]*$", re.MULTILINE),
+    DocstringStyle.EPYDOC: re.compile(r"^[ \t]*@", re.MULTILINE),
 }
 """What a docstring of each style must have somewhere. Reading one in a style takes a while, and most have no mark."""
 
@@ -260,14 +268,21 @@ def _false_defaults(
     """Parameters whose default a model could not send, so that it would be a lie to show it."""
     shown = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
     unmade = {p.name: None for p in parameters if any(each.default_factory for each in p.fields)}
-    try:
-        validator.validate(json.dumps(unmade | shown), strict=True)
-        false = set()
-    except ValidationError as error:
-        false = {str(problem["loc"][0]) for problem in error.errors(include_input=False)}
-    except Exception:  # a validator of somebody's own does not bear the default
-        false = set(shown)
+    false = _refused(unmade | shown, validator)
+    if false >= shown.keys():  # maybe one of them is at fault for all
+        false = {name for name, value in shown.items() if name in _refused({name: value}, validator)}
     return false & shown.keys() | {n for n, value in shown.items() if not _has_type(value, properties[n].get("type"))}
+
+
+def _refused(values: Mapping[str, Any], validator: Validator) -> set[str]:
+    """Which of some arguments do not fit; all of them, if that is not to be known."""
+    try:
+        validator.validate(json.dumps(values), strict=True)
+    except ValidationError as error:
+        return {str(problem["loc"][0]) for problem in error.errors(include_input=False) if problem["loc"]} or {*values}
+    except Exception:  # a validator of somebody's own does not bear a default, or JSON does not
+        return {*values}
+    return set()
 
 
 def _has_type(value: object, kind: object) -> bool:

@@ -88,6 +88,18 @@ class Tool:
             return await invoke_in_process(self.function, args, kwargs)
         return await invoke(self.function, args, kwargs, context.progress)
 
+    def values(self, arguments: str | bytes) -> dict[str, Any]:
+        """What the function would get by parameter: arguments in JSON as its types, its own defaults for the rest.
+
+        Raises:
+            InvalidArguments: the arguments do not fit.
+        """
+        parameters = inspect.signature(self.function).parameters.values()
+        defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+        given = self.arguments.named(arguments)
+        both = defaults | given
+        return {name: both[name] for name in self.parameters["properties"] if name in both}
+
     def named(self, name: str) -> "Tool":
         """The same tool under another name.
 

@@ -55,6 +55,8 @@ class Validator:
         """
         try:
             return cls._compiled(parameters, filled)
+        except RecursionError:
+            raise
         except Exception as error:
             for parameter in parameters:
                 try:
@@ -73,6 +75,8 @@ class Validator:
         generator = _JsonSchema()
         schema = generator.generate(_without(plain, adapter.core_schema)) if len(plain) < len(parameters) else {}
         text = json.dumps(schema, allow_nan=False)  # what a `Field` adds may be infinite, or anything at all
+        if "\\ud" in text:
+            json.dumps(schema, ensure_ascii=False).encode()  # half a character could not be sent
         secrets = _secrets(schema) if _IS_SECRET in text else frozenset()
         known = {name: json_schema for name, (_, json_schema) in plain.items()} | schema.get("properties", {})
         schema["properties"] = {p.name: known[p.name] for p in parameters}

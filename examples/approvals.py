@@ -5,8 +5,8 @@
 It needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own. Here a program says yes; yours may ask a person.
 It prints:
 
-    May refund({'order': 7, 'euros': 20}) be done? yes
-    May refund({'order': 8, 'euros': 900}) be done? no
+    May refund({'order': 7, 'euros': 20.0}) be done? yes
+    May refund({'order': 8, 'euros': 900.0}) be done? no
     Order 7 is refunded. 900 euros for order 8 need your manager.
     in the journal: refund, completed
 """

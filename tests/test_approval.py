@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agentkit import Agent, Context, Limits, RunResult, ToolResult, tool
 from agentkit.approval import Approval
 from agentkit.context import Secret
-from agentkit.errors import RunTimeout, ToolDenied
+from agentkit.errors import ConfigError, RunTimeout, ToolDenied
 from agentkit.testing import ScriptedModel, call
 
 pytestmark = pytest.mark.anyio
@@ -99,12 +99,46 @@ async def test_an_approver_that_fails_has_not_said_yes(error: Exception) -> None
     assert till.paid == []
 
 
-@pytest.mark.parametrize("approve", [lambda asked: True, lambda: True, True, "yes"])
-async def test_an_approver_that_is_none_has_not_said_yes(approve: Any) -> None:
-    """Something that is no async function cannot approve by accident."""
+async def test_an_approver_need_not_be_async() -> None:
+    """A plain function says yes and no as well."""
     till = Till()
-    assert (await till.pays(approve, to="ada")).startswith("not run: asking for approval failed")
+    await till.pays(lambda asked: asked.arguments["to"] == "ada", to="ada")
+    await till.pays(lambda asked: asked.arguments["to"] == "ada", to="eve")
+    assert [to for to, _ in till.paid] == ["ada"]
+
+
+async def test_an_approver_that_takes_nothing_has_not_said_yes() -> None:
+    """Something that cannot be asked cannot approve by accident."""
+    till = Till()
+    refuse: Any = lambda: True  # noqa: E731
+    assert (await till.pays(refuse, to="ada")).startswith("not run: asking for approval failed")
     assert till.paid == []
+
+
+@pytest.mark.parametrize("approve", [True, "yes"])
+async def test_an_approver_that_is_no_function_is_refused(approve: Any) -> None:
+    """At once, and by whoever runs the agent: the model could do nothing about it."""
+    till = Till()
+    with pytest.raises(ConfigError, match=r"approve=.*give a function"):
+        await till.pays(approve, to="ada")
+    assert till.paid == []
+
+
+@pytest.mark.parametrize("account", [1, "1", 1.0, " 1"])
+async def test_who_is_asked_sees_what_the_function_gets(account: Any) -> None:
+    """However the model spells it, and with the defaults for what it left out: no spelling gets around the question."""
+    seen = list[Any]()
+
+    def needed(ctx: Context[Any], arguments: Mapping[str, Any]) -> bool:
+        seen.append(dict(arguments))
+        return arguments["account"] in {1, 2}
+
+    @tool(approval=needed)
+    def close(account: int, notice: int = 30) -> str:
+        return "closed"
+
+    assert results(await run([close], [call("close", account=account)]))[0].is_error
+    assert seen == [{"account": 1, "notice": 30}]
 
 
 async def test_a_run_that_is_cancelled_while_somebody_thinks_has_paid_nothing() -> None:
@@ -226,7 +260,7 @@ async def test_a_predicate_that_fails_lets_nothing_through(is_async: bool) -> No
         raise KeyError("limit")
 
     till = Till(async_needed if is_async else sync_needed)
-    assert "limit" in await till.pays(yes, to="ada")
+    assert await till.pays(yes, to="ada") == "not run: asking for approval failed (KeyError)"
     assert till.paid == []
 
 

@@ -778,22 +778,27 @@ async def test_a_cancelled_call_from_before_does_not_open_the_door() -> None:
 @pytest.mark.anyio
 async def test_a_cancelled_call_from_before_does_not_let_a_second_one_try() -> None:
     """It is not the one that tries."""
-    line = Line()
+    line, early = Line(), anyio.CancelScope()
     line.hold = anyio.Event()
-    async with anyio.create_task_group() as early:
-        early.start_soon(line.rings)
-        await anyio.wait_all_tasks_blocked()
-        line.hold = None
-        await line.breaks()
-        await passes(31)
-        line.hold = anyio.Event()
-        async with anyio.create_task_group() as trial:
-            trial.start_soon(line.rings)
+
+    async def ring_early() -> None:
+        with early:
+            await line.rings()
+
+    with anyio.fail_after(500):
+        async with anyio.create_task_group() as group:
+            group.start_soon(ring_early)
             await anyio.wait_all_tasks_blocked()
-            early.cancel_scope.cancel()
-            with anyio.CancelScope(shield=True):
-                await anyio.wait_all_tasks_blocked()
-                assert "one call is trying it now" in await line.rings()
+            line.hold = None
+            await line.breaks()
+            await passes(31)
+            line.hold = anyio.Event()
+            group.start_soon(line.rings)
+            await anyio.wait_all_tasks_blocked()
+            early.cancel()
+            await anyio.wait_all_tasks_blocked()
+            assert "one call is trying it now" in await line.rings()
+            line.hold.set()
 
 
 @pytest.mark.anyio

@@ -237,6 +237,23 @@ async def test_a_generator_has_the_time_of_one_call_for_all_its_steps(sync: bool
     assert steps == []
 
 
+async def test_a_generator_that_nobody_watches_ends_with_its_time_too() -> None:
+    """It gets no further step, and is closed, in its own thread."""
+    closed = threading.Event()
+
+    @tool(timeout=0.05)
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    [result] = await told(endless, calls=[call("endless")])
+    assert "was given up" in result.content
+    assert await anyio.to_thread.run_sync(closed.wait, 10)
+
+
 async def test_an_async_generators_end_cannot_hold_up_a_run_that_is_left() -> None:
     """What it does in its `finally` is waited for, but not for ever."""
     import agentkit.invoke
@@ -514,9 +531,9 @@ class Script:
     info = ModelInfo(provider="script", model="script", in_process=True)
 
     async def generate(self, request, on_delta=None):
-        message = AssistantMessage(text="ok")
-        if len(request.messages) == 1:
-            message = AssistantMessage(tool_calls=(ToolCall(id="c", name="order", arguments='{"what": {"sku": "A-1"}}'),))
+        call = ToolCall(id="c", name="order", arguments='{"what": {"sku": "A-1"}}')
+        first = len(request.messages) == 1
+        message = AssistantMessage(tool_calls=(call,)) if first else AssistantMessage(text="ok")
         return ModelResponse(message=message, finish_reason="stop", usage=Usage(), model="script")
 
 @dataclass

@@ -17,6 +17,7 @@ from agentkit import (
     ModelRequest,
     Session,
     Tool,
+    ToolCall,
     ToolDefinitionError,
     ToolRegistry,
     ToolResult,
@@ -370,7 +371,8 @@ async def test_of_a_thousand_tools_a_model_sees_one_and_then_those_it_has_found(
         ("getStockPrice", "getStockPrice"),
         ("get_stock_price", "getStockPrice"),
         ("STOCK", "getStockPrice"),
-        ("what do shares cost?", "getStockPrice"),
+        ("sharing costing", "getStockPrice"),
+        ("invoices", "invoice"),
         ("nasdaq ticker", "getStockPrice"),
         ("convert 512", "convert_512"),
         ("Umrechnung für 'convert_3'", "convert_3"),
@@ -387,6 +389,8 @@ async def test_a_search_finds_by_words_in_any_form(query: str, first: str) -> No
         described("size_de", "Rechnet Übergrößen um."),
         described("size_zh", "换算 尺寸"),
         described("star", "Une étoile."),
+        described("mail", "Send an invoice to whoever has bought."),
+        described("invoice", "Send a bill to whoever has bought."),
     ]
     search = ToolSearch(tools=[*THOUSAND, getStockPrice, *others])
     found = await search.search_tools(query, asking(SEARCH))
@@ -532,6 +536,16 @@ async def test_a_search_result_that_somebody_has_changed_offers_nothing(content:
     ]
     model = ScriptedModel(["ok"])
     await Agent(model, tools=[ToolSearch(tools=[units_left])]).run("?", history=load_messages(dump_messages(history)))
+    assert offered(model) == [[SEARCH]]
+
+
+async def test_a_search_that_failed_has_found_nothing() -> None:
+    """Whatever its words look like."""
+    failed = ToolResult(call_id="c", name=SEARCH, content='[{"name": "units_left"}]', is_error=True)
+    asked = AssistantMessage(tool_calls=(ToolCall(id="c", name=SEARCH, arguments="{}"),))
+    model = ScriptedModel(["ok"])
+    agent = Agent(model, tools=[ToolSearch(tools=[units_left])])
+    await agent.run("?", history=[UserMessage(content="?"), asked, failed])
     assert offered(model) == [[SEARCH]]
 
 

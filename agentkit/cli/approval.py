@@ -1,6 +1,5 @@
 """Asking the person at the terminal for a yes to a tool call."""
 
-import json
 import os
 import sys
 from contextlib import suppress
@@ -66,11 +65,20 @@ class Asker:
         effects = f", which is {approval.effects}" if approval.effects else ""
         shown = [f"{readable(approval.call.name)} needs approval{effects}"]
         for name, value in approval.arguments.items():
-            text = "***" if name in approval.secrets else readable(json.dumps(value, ensure_ascii=False))
+            text = "***" if name in approval.secrets else readable(_json(value))
             if len(text) > self._longest:
                 text = f"{text[: self._longest]}... and {len(text) - self._longest:,} characters more"
             shown.append(f"  {readable(name)}: {text}")
         return "\n".join(shown)
+
+
+def _json(value: object) -> str:
+    from pydantic_core import to_json
+
+    try:
+        return to_json(value, fallback=repr, inf_nan_mode="constants").decode()
+    except (ValueError, RecursionError):
+        return repr(value)
 
 
 def _forget_what_was_typed() -> None:

@@ -139,6 +139,7 @@ CALLS: dict[str, list[dict[str, Any]]] = {
     "calendar.timegm": [{"tuple": [2026, 2, 1, 0, 0, 0]}],
     "calendar.weekday": [{"year": 2026, "month": 2, "day": 1}],
     "calendar.weekheader": [{"width": 3}],
+    "networkx.global_parameters": [{"b": [6, 3], "c": [1, 2]}],
     "networkx.mixing_dict": [{"xy": [["a", "b"], ["b", "a"]]}, {"xy": [["a", "b"]], "normalized": True}],
     "networkx.to_networkx_graph": [{"data": {"a": ["b", "c"]}}, {"data": [["a", "b"]]}, {"data": 5}],
     "networkx.number_of_nodes": [{"G": "no graph"}],
@@ -182,6 +183,8 @@ async def _directly(function: Any, sent: dict[str, Any]) -> object:
     only = [name for name, p in inspect.signature(function).parameters.items() if p.kind is p.POSITIONAL_ONLY]
     named = {name: value for name, value in sent.items() if name not in only}
     value = function(*(sent[name] for name in only), **named)
+    if inspect.isgenerator(value):
+        return list(value)
     return await value if inspect.isawaitable(value) else value
 
 

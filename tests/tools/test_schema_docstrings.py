@@ -237,3 +237,9 @@ def test_a_parameter_that_is_documented_but_not_there_is_warned_about() -> None:
 def test_long_descriptions_are_not_cut() -> None:
     """A provider's limit is that provider's business."""
     assert len(describe(with_docstring("word " * 1000)).description) > 4000
+
+
+def test_a_long_docstring_is_read_in_good_time() -> None:
+    """Each line of it is looked at once, and not from each line before it."""
+    for filling in ("\n" * 200_000, " " * 200_000, "- " * 100_000, ":param x: The x.\n" * 2000):
+        assert told(with_docstring(f"Sum it.\n\n{filling}\nMore.\n"))[0].startswith("Sum it.")

@@ -308,6 +308,19 @@ def bare(*args, **kwargs):  # type: ignore[no-untyped-def]
 def météo(city: str) -> None: ...
 
 
+def endless(n: int) -> None: ...
+
+
+endless.__wrapped__ = endless  # type: ignore[attr-defined]
+
+
+def taking_lists(n: functools.reduce(lambda kind, _: list[kind], range(5000), int)) -> None: ...  # type: ignore
+
+
+def half_a_character(n: int) -> None:
+    """Take \ud800."""
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [
@@ -333,6 +346,9 @@ def météo(city: str) -> None: ...
         (operator.itemgetter(0), ["tool 'itemgetter': its parameters"]),
         (unittest.mock.Mock(), ["tool 'Mock', parameter 'kwargs'"]),
         (max, ["tool 'max': its parameters are unknown", "wrap it in a function"]),
+        (endless, ["tool 'endless': it is nested too deep, or wraps itself"]),
+        (taking_lists, ["tool 'taking_lists': it is nested too deep"]),
+        (half_a_character, ["tool 'half_a_character': its description is not valid Unicode", "mend it"]),
     ],
     ids=str,
 )
@@ -392,14 +408,13 @@ def test_the_keys_of_unpacked_options_are_parameters(word: Any) -> None:
 
         Args:
             table: Where to look.
-            text: What to look for.
         """
         return table, options
 
     find.__annotations__["options"] = word[Filter]
     assert required(find) == ["table", "first", "text"]
     assert shown(find)["first"] == {"type": "integer", "minimum": 1, "description": "The first row."}
-    assert shown(find)["text"] == {"type": "string", "description": "What to look for."}
+    assert shown(find)["text"] == {"type": "string"}
     assert called(find, table="t", first="2", text="x") == ("t", {"first": 2, "text": "x"})
     sent = {"first": 1, "text": "x", "rows": 3, "exact": True}
     assert called(find, table="t", order="fast", **sent) == ("t", {**sent, "order": Shop.Mode.FAST})
@@ -666,6 +681,15 @@ def test_none_as_the_default_makes_a_parameter_nullable() -> None:
     assert called(function, a=None, b=None, c=None, d=None) == (None,) * 4
 
 
+def test_a_default_that_is_no_json_hides_no_other() -> None:
+    """Each is looked at by itself."""
+
+    def function(a: str = "\ud800", b: int = 10**5000, c: str = "shown", d: int = 4) -> None: ...
+
+    defaults = {name: each["default"] for name, each in shown(function).items() if "default" in each}
+    assert defaults == {"c": "shown", "d": 4}
+
+
 class Hostile:
     def __eq__(self, other: object) -> bool:
         raise RuntimeError("do not compare")
@@ -705,6 +729,8 @@ def _strict_only(value: Any) -> int:
         (Annotated[int, BeforeValidator(int)], "3", ...),
         (Annotated[int, BeforeValidator(int)], True, ...),
         (SecretStr, SecretStr("hush"), ...),
+        (str, "\ud800", ...),
+        (Any, {"x": "\ud800"}, ...),
         (dict[int, str], {1: "a"}, {"1": "a"}),
     ],
     ids=str,

@@ -8,8 +8,7 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr
 from typing_extensions import TypeAliasType, TypedDict
 
-from agentkit import Tool
-from agentkit.context import Secret
+from agentkit import Secret, Tool
 from agentkit.errors import InvalidArguments
 from agentkit.schema import FunctionSchema, describe
 

@@ -379,6 +379,7 @@ class Broken(TypedDict):
         (create_model("Model", f=(Literal[Colour.RED], ...)), "Literal[Colour.RED]"),
         (Annotated[str, Field(pattern="(")], "unterminated"),
         (Annotated[float, Field(examples=[math.inf])], "not JSON compliant"),
+        (Annotated[str, Field(examples=["\ud800"])], "surrogates not allowed"),
         (Annotated[str, WithJsonSchema({"enum": {object}})], "not JSON serializable"),
         (5, "5"),
     ],
