@@ -8,7 +8,7 @@ from .messages import ToolCall
 from .policy import Effects
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Approval:
     """What is asked: may this call be made?"""
 
@@ -22,6 +22,10 @@ class Approval:
     run_id: str
     deps: Any
     """What the caller gave to the run: who asks, for example."""
+
+    def __repr__(self) -> str:
+        shown = {name: "***" if name in self.secrets else value for name, value in self.arguments.items()}
+        return f"Approval({self.call.name}, {shown!r}, effects={self.effects!r}, run_id={self.run_id!r})"
 
 
 Approve: TypeAlias = Callable[[Approval], bool | Awaitable[bool]]

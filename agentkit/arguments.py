@@ -95,10 +95,13 @@ class Arguments:
         if is_read:
             value, changed = self._meant(text)
             text = json.dumps(value) if changed or self.careful else text
+        values, wrong = dict[str, Any](), ""
         try:
             values = self.validate(text)
         except ValidationError as error:
-            raise InvalidArguments(self._explained(error, text)) from None
+            wrong = self._explained(error, text)
+        if wrong:  # not while pydantic's error is at hand: it holds what was sent, secrets and all
+            raise InvalidArguments(wrong)
         if not is_read and (is_doubtful(text, len(values)) or (self.takes_anything and is_too_large(text))):
             self._read(text)
         return values

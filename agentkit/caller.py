@@ -83,7 +83,9 @@ class Caller:
                 if not _is_for_the_model(error):
                     raise
                 span.failed(error)
-                return ToolResult(call_id=call.id, name=call.name, content=shorten(_words(error), limit), is_error=True)
+                words = shorten(_words(error), limit)
+                secret = pending.begun and self.tools[call.name].secret_result
+                return ToolResult(call_id=call.id, name=call.name, content=words, is_error=True, secret=secret)
             finally:
                 pending.ended = True
 

@@ -6,7 +6,9 @@ Each call starts a new process: nothing of an earlier call is left in it, and no
 import inspect
 import os
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -114,8 +116,7 @@ async def _exchanged(request: bytes) -> bytes:
     try:
         assert process.stdin is not None
         assert process.stdout is not None
-        await process.stdin.send(request)
-        await process.stdin.aclose()
+        await process.stdin.send(len(request).to_bytes(_SIZE_BYTES, "big") + request)  # and left open: see `_watch`
         replies = BufferedByteReceiveStream(process.stdout)
         size = int.from_bytes(await replies.receive_exactly(_SIZE_BYTES), "big")
         return await replies.receive_exactly(size)
@@ -156,12 +157,26 @@ def _how(status: int) -> str:
 def serve() -> None:
     """In the other process: make the one call that is asked for on stdin, and write to stdout what it came to."""
     with os.fdopen(os.dup(0), "rb") as requests, os.fdopen(os.dup(1), "wb") as replies:
+        os.set_inheritable(requests.fileno(), False)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.dup2(2, 1)  # neither the function nor what it starts may write into the reply
-        reply = _reply(requests.read())
+        request = requests.read(int.from_bytes(requests.read(_SIZE_BYTES), "big"))
+        threading.Thread(target=_watch, args=(requests.fileno(),), daemon=True).start()
+        reply = _reply(request)
         replies.write(len(reply).to_bytes(_SIZE_BYTES, "big") + reply)
     os._exit(0)  # whoever has asked does not wait for threads that the function has left
+
+
+def _watch(requests: int) -> None:
+    """End with whoever has asked: where that is killed, nobody else ends this, nor what the function has started."""
+    import signal
+
+    with suppress(OSError):
+        os.read(requests, 1)  # nothing more is ever sent
+    if sys.platform == "win32":
+        os._exit(1)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _reply(request: bytes) -> bytes:

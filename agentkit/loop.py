@@ -119,7 +119,7 @@ class Run(Generic[Out]):
         except ModelError as error:
             self.budget.spend(error.spent)
             raise
-        response = _keyed(response, self.id)
+        response = _keyed(response, f"{self.id}:{self.budget.iterations}")
         estimate = self._estimate(response) if self.budget.limits.tokens else 0
         self.budget.spend(response.usage, estimate=estimate, pending=response.usage_pending)
         self.finish_reason, self.results_within = response.finish_reason, response.results_within
@@ -233,12 +233,15 @@ class Run(Generic[Out]):
         return sum(_length(message) for message in said) // _CHARS_PER_TOKEN
 
 
-def _keyed(response: ModelResponse, run_id: str) -> ModelResponse:
-    """The answer, with a key in each tool call that stays the same wherever the call is taken up."""
+def _keyed(response: ModelResponse, place: str) -> ModelResponse:
+    """The answer, with a key in each tool call that stays the same wherever the call is taken up.
+
+    It is the call's place in the run, since not all servers give each call an id of its own.
+    """
     message = response.message
     if not message.tool_calls:
         return response
-    calls = tuple(replace(call, key=f"{run_id}:{call.id}") for call in message.tool_calls)
+    calls = tuple(replace(call, key=f"{place}.{number}") for number, call in enumerate(message.tool_calls))
     return replace(response, message=replace(message, tool_calls=calls))
 
 

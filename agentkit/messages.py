@@ -170,7 +170,7 @@ class AssistantMessage(_Sent):
         return hash((self.text, self.tool_calls))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class ToolResult(_Sent):
     """What a tool call came to, as the model will read it."""
 
@@ -185,6 +185,11 @@ class ToolResult(_Sent):
     secret: bool = False
     """Whether nobody but the model may read it."""
     role: Literal["tool"] = "tool"
+
+    def __repr__(self) -> str:
+        said = "***" if self.secret else self.content
+        told = f"ToolResult(call_id={self.call_id!r}, name={self.name!r}, content={said!r}"
+        return told + ", is_error=True" * self.is_error + f", parts={self.parts!r}" * bool(self.parts) + ")"
 
     @property
     def as_text(self) -> str:

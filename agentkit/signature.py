@@ -14,11 +14,12 @@ import typing
 from collections import ChainMap
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from types import FunctionType, GenericAlias, WrapperDescriptorType
 from typing import Annotated, Any, ForwardRef, Literal, NotRequired, Required, get_args, get_origin
 
 import typing_extensions
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typing_extensions import ReadOnly, TypeAliasType, Unpack, is_typeddict
 
@@ -281,7 +282,7 @@ class _Names:
 
     def is_secret(self, result: Any) -> bool:
         """Whether `Secret` is said anywhere in the annotation of a result. A text that means nothing is searched."""
-        if result is inspect.Signature.empty or isinstance(result, type):
+        if result is inspect.Signature.empty or (isinstance(result, type) and not _has_fields(result)):
             return False
         try:
             return _holds_secret(self.resolved(result))
@@ -298,10 +299,23 @@ def _has_text(annotation: Any) -> bool:
     return get_origin(annotation) is not Literal and any(map(_has_text, get_args(annotation)))
 
 
-def _holds_secret(annotation: Any) -> bool:
+def _holds_secret(annotation: Any, seen: frozenset[int] = frozenset()) -> bool:
+    """Whether a type is marked secret, or anything in it: an argument, or a field of a model or a dataclass."""
+    if id(annotation) in seen or isinstance(annotation, str):
+        return False
+    seen |= {id(annotation)}
     if isinstance(annotation, TypeAliasType):
-        annotation = annotation.__value__
+        return _holds_secret(annotation.__value__, seen)
     marks = getattr(annotation, "__metadata__", ())
-    return any(mark is Secret or isinstance(mark, Secret) for mark in marks) or any(
-        _holds_secret(each) for each in get_args(annotation) if not isinstance(each, str)
-    )
+    if any(mark is Secret or isinstance(mark, Secret) for mark in marks):
+        return True
+    inner = list(get_args(annotation))
+    if _has_fields(annotation):
+        inner += typing.get_type_hints(annotation, include_extras=True).values()
+    return any(_holds_secret(each, seen) for each in inner)
+
+
+def _has_fields(kind: Any) -> bool:
+    if not isinstance(kind, type) or isinstance(kind, GenericAlias):
+        return False
+    return issubclass(kind, BaseModel) or is_dataclass(kind) or is_typeddict(kind) or hasattr(kind, "_fields")

@@ -64,7 +64,7 @@ class Tool:
             return function
         if not callable(function):
             raise ToolDefinitionError(f"{function!r} is not a function; a tool is a function or another callable")
-        declared: Declaration = getattr(function, "__tool__", None) or Declaration()
+        declared = _declared(function)
         if declared.built is not None and declared.built.function is function:
             return declared.built
         built = _build(function, declared)
@@ -204,7 +204,7 @@ def _build(function: Callable[..., Any], declared: Declaration) -> Tool:
         arguments=replace(schema.arguments, repair=True) if declared.policy.repair else schema.arguments,
         policy=declared.policy,
         secret_result=schema.secret_result,
-        guard=_guard(function, schema.name, declared.policy),
+        guard=_guard(function, schema.name, declared),
     )
 
 
@@ -224,10 +224,24 @@ _guards: "WeakValueDictionary[tuple[int, Any], Guard]" = WeakValueDictionary()
 """Those of methods, by object and function. Whoever holds a tool holds its object too, so the number stays true."""
 
 
-def _guard(function: Callable[..., Any], name: str, policy: Policy) -> Guard | None:
-    """The guard of a function; for a method, that which all tools of this method of this object share."""
-    fresh = guard_of(name, policy)
-    if fresh is None or not inspect.ismethod(function):
+def _declared(function: Any) -> Declaration:
+    """What is declared of a callable: by its own mark, or by that of what a partial binds, or of its `__call__`."""
+    while isinstance(function, functools.partial) and not hasattr(function, "__tool__"):
+        function = function.func
+    if not (hasattr(function, "__tool__") or inspect.isroutine(function) or inspect.isclass(function)):
+        function = type(function).__call__
+    found: Declaration | None = getattr(function, "__tool__", None)
+    return found or Declaration()
+
+
+def _guard(function: Callable[..., Any], name: str, declared: Declaration) -> Guard | None:
+    """The guard of a function, also of a partial of it; of a method, what all tools of it and its object share."""
+    fresh = guard_of(name, declared.policy)
+    while isinstance(function, functools.partial):
+        function = function.func
+    if fresh is None or declared.built is not None:
+        return declared.built.guard if declared.built else None
+    if not inspect.ismethod(function):
         return fresh
     return _guards.setdefault((id(function.__self__), function.__func__), fresh)
 

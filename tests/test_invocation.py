@@ -498,6 +498,26 @@ async def test_a_cancelled_run_kills_its_isolated_tools(tmp_path: Path) -> None:
     gc.collect()  # a process that was left behind would warn
 
 
+KILLED = """
+import sys
+from agentkit import Agent, tool
+from agentkit.testing import ScriptedModel, call
+import isolated_tools
+stuck = tool(isolation="process")(isolated_tools.stuck)
+Agent(ScriptedModel([[call("stuck", folder=sys.argv[1])]]), tools=[stuck]).run_sync("?")
+"""
+
+
+async def test_an_isolated_tool_dies_with_the_program_that_has_called_it(tmp_path: Path) -> None:
+    """Also where that is killed by kill -9, and can tidy up nothing."""
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    with subprocess.Popen(command, cwd=Path(__file__).parent) as program, anyio.fail_after(60):
+        while not (tmp_path / "pids").exists():
+            await anyio.lowlevel.checkpoint()
+        program.kill()
+    await until_ended(*map(int, (tmp_path / "pids").read_text(encoding="utf-8").split()))
+
+
 SHOP = """
 from dataclasses import dataclass
 from agentkit import tool
@@ -599,7 +619,7 @@ async def test_a_tool_gets_from_another_what_that_gives() -> None:
     assert [ctx.deps for ctx in store.contexts] == ["shop"] * 3
     assert (first.tool, first.run_id, first.call_id) == ("look", outer.run_id, f"{outer.call_id}.1")
     assert [ctx.idempotency_key for ctx in (first, second)] == [outer.idempotency_key + n for n in (".1", ".2")]
-    assert outer.idempotency_key == f"{outer.run_id}:{outer.call_id}"
+    assert outer.idempotency_key == f"{outer.run_id}:1.0"
 
 
 async def test_what_goes_wrong_in_the_other_tool_can_be_caught() -> None:

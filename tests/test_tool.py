@@ -135,3 +135,26 @@ async def test_stop_iteration_in_a_thread_is_an_ordinary_error() -> None:
 
     with anyio.fail_after(5), pytest.raises(RuntimeError, match="StopIteration"):
         await Tool.of(stop).invoke("", context())
+
+
+@tool(approval=True, effects="destructive", concurrency=1, name="rm")
+def remove(root: str, name: str) -> str:
+    """Remove."""
+    return f"{root}/{name}"
+
+
+class Marked:
+    @tool(approval=True, concurrency=1)
+    def __call__(self, name: str) -> str:
+        """Remove."""
+        return name
+
+
+def test_a_partial_of_a_marked_function_keeps_what_the_mark_says() -> None:
+    """Nobody gets around an approval, or a limit, by binding an argument; nor by a mark on `__call__`."""
+    made = Tool.of(functools.partial(functools.partial(remove, "/x")))
+    assert (made.name, list(made.parameters["properties"])) == ("rm", ["name"])
+    assert made.policy == Tool.of(remove).policy
+    assert made.guard is Tool.of(remove).guard
+    assert Tool.of(functools.wraps(remove)(lambda root, name: "")).policy.approval is True
+    assert Tool.of(Marked()).policy.declared == {"approval": True, "concurrency": 1}

@@ -263,7 +263,7 @@ def test_a_secret_is_in_no_error(annotation: Any, sent: Any) -> None:
     )
     assert "5550123" not in str(caught.value)
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None
 
 
 def test_a_validators_own_words_reach_the_model() -> None:
