@@ -511,9 +511,10 @@ Agent(ScriptedModel([[call("stuck", folder=sys.argv[1])]]), tools=[stuck]).run_s
 async def test_an_isolated_tool_dies_with_the_program_that_has_called_it(tmp_path: Path) -> None:
     """Also where that is killed by kill -9, and can tidy up nothing."""
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
-    with subprocess.Popen(command, cwd=Path(__file__).parent) as program, anyio.fail_after(60):
-        while not (tmp_path / "pids").exists():
-            await anyio.lowlevel.checkpoint()
+    async with await anyio.open_process(command, cwd=Path(__file__).parent) as program:
+        with anyio.fail_after(60):
+            while not (tmp_path / "pids").exists():
+                await anyio.lowlevel.checkpoint()
         program.kill()
     await until_ended(*map(int, (tmp_path / "pids").read_text(encoding="utf-8").split()))
 
