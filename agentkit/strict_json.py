@@ -79,7 +79,8 @@ def _choices(schema: Any) -> int:
     """How many objects the largest union in a schema has to choose from."""
     if not isinstance(schema, dict):
         return max((_choices(each) for each in schema), default=1) if isinstance(schema, list) else 1
-    union = [each for each in schema.get("anyOf", ()) if "$ref" in each or "object" in str(each.get("type"))]
+    kinds = ("object", "array")
+    union = [each for each in schema.get("anyOf", ()) if "$ref" in each or each.get("type") in kinds]
     return max([1, len(union), *(_choices(each) for each in schema.values())])
 
 

@@ -336,7 +336,10 @@ class _JsonSchema(GenerateJsonSchema):
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
         self.has_decimals = True
-        return super().decimal_schema(schema)
+        return _of_text(super().decimal_schema(schema), "decimal")
+
+    def complex_schema(self, schema: core_schema.ComplexSchema) -> JsonSchemaValue:
+        return _of_text(super().complex_schema(schema), "complex")
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
         shown = super().dict_schema(schema)
@@ -372,6 +375,14 @@ class _JsonSchema(GenerateJsonSchema):
     def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
         if kind == "skipped-choice":  # the other kind is a default that is left out, as it should be
             raise PydanticInvalidForJsonSchema(detail)
+
+
+def _of_text(shown: JsonSchemaValue, kind: str) -> JsonSchemaValue:
+    """The schema, saying of its text that not all text will do."""
+    for each in shown.get("anyOf", [shown]):
+        if each.get("type") == "string":
+            each["format"] = kind
+    return shown
 
 
 _SCALARS = (str, int, float, NoneType)
