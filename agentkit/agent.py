@@ -71,6 +71,8 @@ class Agent(Generic[Out]):
         for name, kind in (("limits", Limits), ("settings", ModelSettings), ("telemetry", Telemetry)):
             if not isinstance(getattr(self, name), kind):
                 raise ConfigError(f"{name}={getattr(self, name)!r:.100}: write {name}={kind.__name__}(...)")
+        if not (self.journal is None or hasattr(self.journal, "begin")):
+            raise ConfigError(f"journal={self.journal!r:.100}: write journal=FileJournal({self.journal!r:.100})")
         given: object = self.tools
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise ConfigError(

@@ -4,7 +4,7 @@ Peels, each of which adds one thing: `run` a span and errors as words for the mo
 `_journaled` a note before and after, `_guarded` what all calls of a tool share, `_timed` a deadline; then the tool.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import isawaitable
@@ -84,6 +84,8 @@ class Caller:
                     raise
                 span.failed(error)
                 words = shorten(_words(error), limit)
+                if pending.begun and self.tools[call.name].arguments.secrets:
+                    words = _masked(words, self.tools[call.name], call.arguments)
                 secret = pending.begun and self.tools[call.name].secret_result
                 return ToolResult(call_id=call.id, name=call.name, content=words, is_error=True, secret=secret)
             finally:
@@ -224,7 +226,7 @@ class Caller:
             return await self._timed(pending, tool, context)
         key = ""
         if tool.policy.cache is not None:
-            key = _canonical(tool.arguments.read(pending.call.arguments))
+            key = _canonical(tool, pending.call.arguments)
         return await tool.guard.call(lambda: self._timed(pending, tool, context), key)
 
     async def _timed(self, pending: Pending, tool: Tool, context: Context[Any]) -> Any:
@@ -285,10 +287,38 @@ def _json(name: str, arguments: Mapping[str, Any]) -> str:
         raise InvalidArguments(f"the arguments for {name!r} have no JSON form: {error}") from None
 
 
-def _canonical(arguments: Mapping[str, Any]) -> str:
+def _canonical(tool: Tool, arguments: str) -> str:
+    """What calls of the same arguments have in common: the values that the function gets, where these are plain.
+
+    Others as the model wrote them: what a type of somebody's own shows of itself need not be all that it is.
+    """
     from json import dumps
 
-    return dumps(arguments, sort_keys=True)
+    written = tool.arguments.read(arguments)
+    plain = {name: value for name, value in tool.values(arguments).items() if type(value) in _PLAIN}
+    return dumps(written | plain, sort_keys=True)
+
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def _masked(words: str, tool: Tool, arguments: str) -> str:
+    """An error's words without the values of arguments that are secret."""
+    try:
+        given = tool.arguments.read(arguments)
+    except InvalidArguments:
+        return words
+    for text in _leaves([given.get(name) for name in tool.arguments.secrets]):
+        words = words.replace(text, "***")
+    return words
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(each)
+    elif value not in (None, "", True, False):
+        yield str(value)
 
 
 def _ended(tool: Tool) -> str:

@@ -42,6 +42,8 @@ class _Line:
     places: anyio.CapacityLimiter | None
     first: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
     """Held by who is next where there is a rate."""
+    asked: dict[str, anyio.Lock] = field(default_factory=dict)
+    """By the arguments, held by who finds out what there is to keep; those who ask the same wait for it."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False, weakref_slot=True)
@@ -76,13 +78,20 @@ class Guard:
         """
         if self.policy.cache is None:
             return await self._tried(attempt)
-        with self._lock:
-            good_until, kept = self._kept.get(key, (-math.inf, None))
-        if self.clock() < good_until:
-            return deepcopy(kept)
-        value = await self._tried(attempt)
-        self._keep(key, value, self.policy.cache)
-        return value
+        asked = self._line().asked
+        lock = asked.setdefault(key, anyio.Lock(fast_acquire=True))
+        try:
+            async with lock:
+                with self._lock:
+                    good_until, kept = self._kept.get(key, (-math.inf, None))
+                if self.clock() < good_until:
+                    return deepcopy(kept)
+                value = await self._tried(attempt)
+                self._keep(key, value, self.policy.cache)
+                return value
+        finally:
+            if asked.get(key) is lock and not lock.locked():
+                del asked[key]
 
     def _keep(self, key: str, value: Any, seconds: float) -> None:
         try:
@@ -139,7 +148,12 @@ class Guard:
             return
         calls, seconds = parse_rate(self.policy.rate)
         async with line.first:
-            while (pause := self._pause(calls, seconds)) > 0:  # noqa: ASYNC110
+            while (pause := self._pause(calls, seconds)) > 0:
+                if anyio.current_time() + pause > anyio.current_effective_deadline():
+                    raise ToolDenied(
+                        f"not called: {self.name} may be called {self.policy.rate}, and its turn would come in "
+                        f"{math.ceil(pause)} seconds, when there is no time left"
+                    )
                 await anyio.sleep(pause)
 
     def _pause(self, calls: int, seconds: int) -> float:

@@ -6,7 +6,7 @@ A call that is found here when a broken run is taken up again is not made a seco
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -142,8 +142,11 @@ _COLUMNS = "key, tool, arguments, state, result"
 
 
 def _connected(path: Path) -> "sqlite3.Connection":
+    import os
     import sqlite3
 
+    with suppress(OSError):  # it is there, or SQLite says what is wrong
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # results are nobody else's business
     connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
     try:
         _wait_for_wal(connection)

@@ -203,4 +203,7 @@ def _origin(tool: Tool) -> str:
     function: Any = tool.function
     while hasattr(function, "func"):
         function = function.func
-    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    module = getattr(function, "__module__", "?")
+    by_path = module.startswith("agentkit_tools_")
+    return f"{function.__globals__['__file__']}:{name}" if by_path else f"{module}.{name}"

@@ -27,8 +27,8 @@ from typing_extensions import Doc
 from .arguments import Arguments
 from .errors import ToolDefinitionError
 from .signature import Parameter, Signature, Unfit, name_of
-from .strict_json import depth_for
-from .validator import Validator, as_json
+from .strict_json import as_json, depth_for
+from .validator import Validator
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _NAMES = "a tool's name has 1 to 64 letters, digits, _ and -; choose one with name=..."

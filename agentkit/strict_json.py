@@ -8,6 +8,8 @@ from decimal import Decimal, InvalidOperation
 from math import isinf, log
 from typing import Any, NoReturn
 
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
 from .errors import InvalidArguments
 
 DEPTH = 64
@@ -179,3 +181,19 @@ _STRUCTURE = re.compile(r'[][{}"]')
 def cut(text: str, length: int) -> str:
     """A text of at most so many characters."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def as_json(default: object) -> Any:
+    """A default in JSON.
+
+    Raises:
+        PydanticSerializationError: it has no place there: it is infinite, or of a type of its own.
+    """
+    if default is None or type(default) in (bool, int, str):
+        return default
+    try:
+        value = to_jsonable_python(sorted(default, key=repr) if isinstance(default, frozenset) else default)
+        json.dumps(value, allow_nan=False)
+    except Exception as error:  # whatever an object of somebody's own does when looked at
+        raise PydanticSerializationError(type(error).__name__) from error
+    return value

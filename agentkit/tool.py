@@ -5,6 +5,7 @@ import inspect
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from weakref import WeakValueDictionary
 
@@ -141,14 +142,14 @@ def tool(
         ToolDefinitionError: the function cannot be a tool; the message names the parameter and the way out.
     """
     if unknown := policy.keys() - PolicyOptions.__annotations__.keys():
-        raise ToolDefinitionError(f"@tool knows no {unknown.pop()!r}; it takes name, description, {_OPTIONS}")
-    declared = Declaration(name=name, description=description, policy=Policy(**policy))
+        raise ToolDefinitionError(_no_option(unknown.pop()))
 
     def mark(function: F) -> F:
         given: Any = function
         inner: Any = given.__func__ if isinstance(given, staticmethod | classmethod) else given
         if not callable(inner):
             raise ToolDefinitionError(f"@tool marks functions, and {inner!r} is none; did you mean @tool(name=...)?")
+        declared = _redeclared(inner, name, description, policy)
         if _is_unbound_method(inner):
             _build_if_known(functools.partial(inner, None), declared)  # refused here, not when an object is made
             _declare(inner, declared)
@@ -160,7 +161,11 @@ def tool(
     return mark if function is None else mark(function)
 
 
-_OPTIONS = ", ".join(PolicyOptions.__annotations__)
+def _no_option(name: str) -> str:
+    options = ["name", "description", *PolicyOptions.__annotations__]
+    near = get_close_matches(name, options, n=1)
+    return f"@tool knows no {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(options)}")
+
 
 _remembering = threading.Lock()
 
@@ -222,6 +227,21 @@ def _check_policy(function: Callable[..., Any], policy: Policy, name: str, *, ha
 
 _guards: "WeakValueDictionary[tuple[int, Any], Guard]" = WeakValueDictionary()
 """Those of methods, by object and function. Whoever holds a tool holds its object too, so the number stays true."""
+
+
+def _redeclared(function: Any, name: str | None, description: str | None, policy: PolicyOptions) -> Declaration:
+    """What a mark says, and what one below it has said already, an approval for example."""
+    below = _declared(function)
+    try:
+        whole = Policy(**{**below.policy.declared, **policy})
+    except ToolDefinitionError as error:
+        called = name or below.name or getattr(function, "__name__", type(function).__name__)
+        raise ToolDefinitionError(f"tool {called!r}: {error}") from None
+    return Declaration(
+        name=below.name if name is None else name,
+        description=below.description if description is None else description,
+        policy=whole,
+    )
 
 
 def _declared(function: Any) -> Declaration:

@@ -25,11 +25,12 @@ from pydantic.json_schema import (
     JsonSchemaValue,
     JsonSchemaWarningKind,
 )
-from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, to_jsonable_python
+from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypeAliasType
 
 from .context import Context
 from .signature import Parameter, Unfit
+from .strict_json import as_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -386,19 +387,3 @@ def _of_text(shown: JsonSchemaValue, kind: str) -> JsonSchemaValue:
 
 
 _SCALARS = (str, int, float, NoneType)
-
-
-def as_json(default: object) -> Any:
-    """A default in JSON.
-
-    Raises:
-        PydanticSerializationError: it has no place there: it is infinite, or of a type of its own.
-    """
-    if default is None or type(default) in (bool, int, str):
-        return default
-    try:
-        value = to_jsonable_python(sorted(default, key=repr) if isinstance(default, frozenset) else default)
-        json.dumps(value, allow_nan=False)
-    except Exception as error:  # whatever an object of somebody's own does when looked at
-        raise PydanticSerializationError(type(error).__name__) from error
-    return value

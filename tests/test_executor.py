@@ -531,7 +531,8 @@ async def test_all_that_a_call_waits_for_ends_when_the_server_stops_waiting() ->
         result = await Agent(Waits([calls, "ok"]), tools=[rated, placed, retried, asked]).run("?", approve=approve)
     words = [m.content for m in result.messages if isinstance(m, ToolResult)]
     over = "the time for the tool calls of this answer is over"
-    assert sum(over in each for each in words) == 5
+    assert [over in each for each in words].count(True) == 4
+    assert any("not called: rated may be called 1/day, and its turn would come in" in each for each in words[:2])
     assert "asked was not run" in words[5]
     assert sorted(set(begun)) == ["placed", "rated", "retried"]
     assert begun.count("placed") == begun.count("rated") == 1

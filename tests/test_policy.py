@@ -9,9 +9,14 @@ from agentkit import Context, Tool, ToolDefinitionError, tool
 from agentkit.policy import Policy, parse_rate
 
 
-def look(sku: str) -> int:
-    """Count units."""
-    return 3
+def new() -> Any:
+    """A function that nobody has marked yet."""
+
+    def look(sku: str) -> int:
+        """Count units."""
+        return 3
+
+    return look
 
 
 WRONG: dict[str, list[Any]] = {
@@ -37,7 +42,7 @@ def test_a_wrong_value_is_refused_where_it_is_written(option: str, value: Any) -
     """By the mark, before there is a function; the words name the option, the value and what may stand there."""
     effects = {} if option == "effects" else {"effects": "read"}
     with pytest.raises(ToolDefinitionError, match=r"must be|write") as caught:
-        tool(**{option: value}, **effects)
+        tool(**{option: value}, **effects)(new())
     assert f"{option}={value!r}" in str(caught.value)
 
 
@@ -62,7 +67,7 @@ RIGHT: dict[str, list[Any]] = {
 def test_what_is_declared_stands_at_the_tool(option: str, value: Any) -> None:
     """As it was written, and nothing else is said to be declared."""
     declared = {"effects": "read", option: value}
-    policy = Tool.of(tool(**declared)(look)).policy
+    policy = Tool.of(tool(**declared)(new())).policy
     assert getattr(policy, option) is value
     defaults = Policy()
     assert policy.declared == {name: v for name, v in declared.items() if v != getattr(defaults, name)}
@@ -70,8 +75,18 @@ def test_what_is_declared_stands_at_the_tool(option: str, value: Any) -> None:
 
 def test_an_option_that_does_not_exist_is_refused_with_those_that_do() -> None:
     """A typing error is not a policy that silently does not hold."""
-    with pytest.raises(ToolDefinitionError, match=r"no 'timout'; it takes name, description, timeout, .*repair"):
+    with pytest.raises(ToolDefinitionError, match=r"no 'timout'; did you mean 'timeout'\?"):
         tool(timout=3)  # type: ignore[call-overload]
+    with pytest.raises(ToolDefinitionError, match=r"no 'patience'; it takes name, description, timeout, .*repair"):
+        tool(patience=3)  # type: ignore[call-overload]
+
+
+def test_a_mark_on_a_mark_adds_to_it() -> None:
+    """An approval that somebody has asked for is not lost when somebody else asks for retries."""
+    made = Tool.of(tool(effects="read", retries=2)(tool(approval=True, timeout=3, name="see")(new())))
+    assert made.policy.declared == {"approval": True, "timeout": 3, "effects": "read", "retries": 2}
+    assert made.name == "see"
+    assert Tool.of(tool(approval=False)(tool(approval=True)(new()))).policy.approval is False
 
 
 @pytest.mark.parametrize("effects", [None, "write", "external", "destructive"])
@@ -79,15 +94,15 @@ def test_retries_need_a_tool_that_may_be_called_twice(effects: Any) -> None:
     """A call that failed may have taken effect all the same."""
     words = r"retries=2.*idempotent=True or effects='read', or leave retries out"
     with pytest.raises(ToolDefinitionError, match=words):
-        tool(retries=2, effects=effects)
-    assert Tool.of(tool(retries=2, effects=effects, idempotent=True)(look)).policy.retries == 2
+        tool(retries=2, effects=effects)(new())
+    assert Tool.of(tool(retries=2, effects=effects, idempotent=True)(new())).policy.retries == 2
 
 
 @pytest.mark.parametrize("effects", [None, "write", "external", "destructive"])
 def test_a_cache_needs_a_tool_that_only_looks(effects: Any) -> None:
     """Idempotent is not enough: a second call has to be made, even if it changes no more than the first."""
     with pytest.raises(ToolDefinitionError, match=r"cache=60.*say effects='read', or leave cache out"):
-        tool(cache=60, effects=effects, idempotent=True)
+        tool(cache=60, effects=effects, idempotent=True)(new())
 
 
 def test_a_cache_and_a_context_do_not_go_together() -> None:

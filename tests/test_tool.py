@@ -43,7 +43,7 @@ def test_the_mark_takes_a_name_a_description_and_a_timeout() -> None:
 def test_a_bad_timeout_is_refused(bad: float) -> None:
     """When it is declared."""
     with pytest.raises(ToolDefinitionError, match="timeout"):
-        tool(timeout=bad)
+        tool(timeout=bad)(lambda: None)
 
 
 @pytest.mark.parametrize("bad", ["name", 3, None, object()])
