@@ -189,7 +189,12 @@ class ToolResult(_Sent):
     def __repr__(self) -> str:
         said = "***" if self.secret else self.content
         told = f"ToolResult(call_id={self.call_id!r}, name={self.name!r}, content={said!r}"
-        return told + ", is_error=True" * self.is_error + f", parts={self.parts!r}" * bool(self.parts) + ")"
+        return (
+            told
+            + ", is_error=True" * self.is_error
+            + f", parts={'***' if self.secret else self.parts!r}" * bool(self.parts)
+            + ")"
+        )
 
     @property
     def as_text(self) -> str:

@@ -20,6 +20,7 @@ from .tool_search import ToolSearch, found_in
 Given: TypeAlias = "Tool | HostedTool | ToolSearch | Callable[..., Any]"
 
 _PARTS_KEPT = 64
+_NAMES_TOLD = 30
 
 
 class ToolRegistry:
@@ -180,7 +181,8 @@ class ToolRegistry:
         lower = {known.lower(): known for known in self._tools}
         if close := difflib.get_close_matches(name.lower(), lower, n=3):
             return f"There is no tool {name!r}. Did you mean: {[lower[each] for each in close]}?"
-        return f"There is no tool {name!r}. There are: {self.names}."
+        more = f" and {len(self) - _NAMES_TOLD} more" if len(self) > _NAMES_TOLD else ""
+        return f"There is no tool {name!r}. There are: {self.names[:_NAMES_TOLD]}{more}."
 
 
 def _own(given: Tool | HostedTool | ToolSearch) -> Sequence[Tool]:

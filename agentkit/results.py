@@ -66,7 +66,7 @@ def _json(value: object) -> str:
     except UnicodeEncodeError:
         raise ToolFailed("the result holds text that is not valid Unicode; the tool should clean it") from None
     except (ValueError, RecursionError) as error:
-        if isinstance(cause := error.__cause__ or error, ToolFailed):
+        if isinstance(cause := error.__cause__ or error.__context__ or error, ToolFailed):
             raise cause from None
         raise ToolFailed(f"the result, {named(value)}, has no JSON form: {error}") from None
 
@@ -74,7 +74,9 @@ def _json(value: object) -> str:
 def _fallback(value: object) -> object:
     if isinstance(value, BaseException):
         return f"{type(value).__name__}: {value}"
-    if type(value).__str__ is object.__str__:  # it would read as <object at 0x...>, which helps nobody
+    if (
+        type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__
+    ):  # it would read as <object at 0x...>, which helps nobody
         raise ToolFailed(f"the result holds {named(value)}, which has no JSON form; return text or plain data")
     return str(value)
 

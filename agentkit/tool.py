@@ -255,15 +255,23 @@ def _declared(function: Any) -> Declaration:
 
 
 def _guard(function: Callable[..., Any], name: str, declared: Declaration) -> Guard | None:
-    """The guard of a function, also of a partial of it; of a method, what all tools of it and its object share."""
+    """The guard of a function; of a partial of it or a wrapper around it the same one, unless it keeps results.
+
+    Of a method, and of an object with `__call__`, it is what all tools of it and its object share.
+    """
     fresh = guard_of(name, declared.policy)
-    while isinstance(function, functools.partial):
-        function = function.func
-    if fresh is None or declared.built is not None:
-        return declared.built.guard if declared.built else None
-    if not inspect.ismethod(function):
+    own: Any = function
+    while isinstance(own, functools.partial) and declared.policy.cache is None:
+        own = own.func
+    if fresh is None or (declared.built is not None and declared.policy.cache is not None):
+        return fresh  # what a partial binds, and what a wrapper does, is not in the key by which results are kept
+    if declared.built is not None:
+        return declared.built.guard
+    if inspect.ismethod(own):
+        return _guards.setdefault((id(own.__self__), own.__func__), fresh)
+    if inspect.isroutine(own) or isinstance(own, functools.partial):
         return fresh
-    return _guards.setdefault((id(function.__self__), function.__func__), fresh)
+    return _guards.setdefault((id(own), type(own).__call__), fresh)
 
 
 def _is_unbound_method(function: Callable[..., Any]) -> bool:

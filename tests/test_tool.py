@@ -7,7 +7,8 @@ from typing import Any
 import anyio
 import pytest
 
-from agentkit import Context, Tool, ToolDefinitionError, tool
+from agentkit import Agent, Context, Tool, ToolDefinitionError, tool
+from agentkit.testing import ScriptedModel, call
 
 
 def context() -> Context[None]:
@@ -158,3 +159,26 @@ def test_a_partial_of_a_marked_function_keeps_what_the_mark_says() -> None:
     assert made.guard is Tool.of(remove).guard
     assert Tool.of(functools.wraps(remove)(lambda root, name: "")).policy.approval is True
     assert Tool.of(Marked()).policy.declared == {"approval": True, "concurrency": 1}
+
+
+@tool(effects="read", cache=60)
+def read(root: str, name: str) -> str:
+    """Read."""
+    return f"{root}/{name}"
+
+
+def test_partials_of_a_function_that_keeps_results_keep_their_own() -> None:
+    """What a partial binds is not in the arguments: one tenant would read what another has."""
+    guards = [Tool.of(each).guard for each in (read, functools.partial(read, "/x"), functools.partial(read, "/y"))]
+    assert len({id(guard) for guard in guards}) == 3
+    asked = [[call("read", name="a")], "ok"]
+    for root in ("/x", "/y"):
+        result = Agent(ScriptedModel(asked), tools=[functools.partial(read, root)]).run_sync("?")
+        assert result.messages[2].content == f"{root}/a"
+
+
+def test_an_object_that_can_be_called_has_one_guard() -> None:
+    """Its rate and its places are those of all agents that have it."""
+    marked = Marked()
+    first, second = Tool.of(marked), Tool.of(marked)
+    assert first.guard is second.guard is not Tool.of(Marked()).guard

@@ -107,7 +107,8 @@ def _unshare() -> bool:
     import resource
 
     with suppress(OSError, ValueError):  # counted for these namespaces alone; outside, it would count all of the user's
-        resource.setrlimit(resource.RLIMIT_NPROC, (64 + 2 * (os.cpu_count() or 1),) * 2)
+        most = 64 + 2 * (os.cpu_count() or 1)
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
     return True
 
 

@@ -263,10 +263,10 @@ async def _started(request: dict[str, Any]) -> AsyncGenerator[Process]:
     request["paths"], request["binary"] = _interpreter()
     command = [sys.executable, "-I", "-S", "-X", "utf8", str(Path(__file__).with_name("_monty.py"))]
     start = partial(anyio.open_process, command, stderr=subprocess.DEVNULL, start_new_session=os.name == "posix")
+    environment = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
+    process: Any = None
     with anyio.CancelScope(shield=True):
-        process = await start(
-            env={name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}, cwd=os.sep
-        )
+        process = await start(env=environment, cwd=os.sep)
     try:
         yield process
     finally:
@@ -304,6 +304,7 @@ def _named(args: list[Any], kwargs: Mapping[str, Any], schema: Mapping[str, Any]
 
 def _plain(value: Any) -> object:
     """What a tool gave, as JSON can say it."""
+    any_value: Any = value
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, Enum):
@@ -311,9 +312,9 @@ def _plain(value: Any) -> object:
     if isinstance(value, set | frozenset):
         return list(value)
     if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
+        return any_value.model_dump(mode="json")
     if hasattr(value, "isoformat"):
-        return value.isoformat()
+        return any_value.isoformat()
     if str(value) == object.__repr__(value):  # <object at 0x...>, which helps nobody
         raise TypeError("not plain data")
     return str(value)

@@ -91,7 +91,8 @@ def _why_not(call: ToolCall, tool: Tool) -> list[str]:
 
 
 def _entries(tools: Tools) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = (tools if isinstance(tools, dict) else lock(tools))["tools"]
+    locked: Mapping[str, Any] = tools if isinstance(tools, dict) else lock(tools)  # pyright: ignore[reportAssignmentType]
+    found: Mapping[str, Any] = locked["tools"]
     return found
 
 

@@ -254,8 +254,8 @@ _BY_WEIGHT: Sequence[Kind] = ("breaking", "compatible", "prompt-only")
 
 def _again(found: Sequence[Difference], first: str, path: str) -> list[Difference]:
     kinds = [each.kind for each in found]
-    worst = [kind for kind in _BY_WEIGHT if kind in kinds][:1]
-    return [Difference(kind=kind, path=path, what=f"changed as '{first}' did") for kind in worst]
+    worst: Kind | None = next((kind for kind in _BY_WEIGHT if kind in kinds), None)
+    return [] if worst is None else [Difference(kind=worst, path=path, what=f"changed as '{first}' did")]
 
 
 def _unclear(path: str) -> Difference:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from types import FunctionType
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -15,10 +16,21 @@ from agentkit.review.lint_words import hidden
 from agentkit.tool_search import ToolSearch
 
 
+def unmarked(function: Any) -> Any:
+    """Another function of the same code: a mark adds to those that a function has."""
+    fresh = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
+    fresh.__annotations__, fresh.__doc__, fresh.__kwdefaults__ = (
+        function.__annotations__,
+        function.__doc__,
+        function.__kwdefaults__,
+    )
+    return fresh
+
+
 def made(function: Callable[..., Any], **options: Any) -> Tool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of bare parameters
-        return Tool.of(tool(**options)(function))
+        return Tool.of(tool(**options)(unmarked(function)))
 
 
 def found(*tools: Tool, code: str) -> list[Finding]:
