@@ -83,9 +83,8 @@ class Caller:
                 if not _is_for_the_model(error):
                     raise
                 span.failed(error)
-                words = shorten(_words(error), limit)
-                if pending.begun and self.tools[call.name].arguments.secrets:
-                    words = _masked(words, self.tools[call.name], call.arguments)
+                masked = partial(_masked, self.tools[call.name], call.arguments) if pending.begun else str
+                words = shorten(_words(error, masked), limit)
                 secret = pending.begun and self.tools[call.name].secret_result
                 return ToolResult(call_id=call.id, name=call.name, content=words, is_error=True, secret=secret)
             finally:
@@ -302,14 +301,16 @@ def _canonical(tool: Tool, arguments: str) -> str:
 _PLAIN = (str, int, float, bool, type(None))
 
 
-def _masked(words: str, tool: Tool, arguments: str) -> str:
+def _masked(tool: Tool, arguments: str, words: str) -> str:
     """An error's words without the values of arguments that are secret."""
+    if not tool.arguments.secrets:
+        return words
     try:
         given = tool.arguments.read(arguments)
     except InvalidArguments:
         return words
-    for text in _leaves([given.get(name) for name in tool.arguments.secrets]):
-        words = words.replace(text, "***")
+    for text in sorted(_leaves([given.get(name) for name in tool.arguments.secrets]), key=len, reverse=True):
+        words = words.replace(text, "***").replace(repr(text)[1:-1], "***")
     return words
 
 
@@ -343,7 +344,7 @@ def _failed(effect: Effect, error: BaseException, tool: Tool) -> Effect:
     """How a call has ended that raised: by itself, or stopped from outside."""
     if not isinstance(error, Exception):
         return replace(effect, state="unknown")
-    words = type(error).__name__ if tool.secret_result else _words(error)
+    words = type(error).__name__ if tool.secret_result or tool.arguments.secrets else _words(error)
     told = ToolResult(call_id="", name=effect.tool, content=words, is_error=True)
     return replace(effect, state="unknown" if isinstance(error, ToolTimeout) else "completed", result=told)
 
@@ -359,9 +360,9 @@ def _is_for_the_model(error: BaseException) -> bool:
     return isinstance(error, Exception | anyio.get_cancelled_exc_class()) and not is_cancelled(error)
 
 
-def _words(error: BaseException) -> str:
+def _words(error: BaseException, masked: Callable[[str], str] = str) -> str:
     """An error in words a model can act on."""
-    text = said(error)
+    text = masked(said(error))
     if isinstance(error, ToolError):
         return text or "the tool failed"
     return f"{type(error).__name__}: {shorten(text, _ERROR_CHARS)}" if text else type(error).__name__

@@ -42,8 +42,8 @@ class _Line:
     places: anyio.CapacityLimiter | None
     first: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
     """Held by who is next where there is a rate."""
-    asked: dict[str, anyio.Lock] = field(default_factory=dict)
-    """By the arguments, held by who finds out what there is to keep; those who ask the same wait for it."""
+    asked: dict[str, anyio.Event] = field(default_factory=dict)
+    """By the arguments: set when whoever asks first has an answer; those who ask the same meanwhile wait for it."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False, weakref_slot=True)
@@ -78,20 +78,27 @@ class Guard:
         """
         if self.policy.cache is None:
             return await self._tried(attempt)
+        if (kept := self._good(key)) is not None:
+            return kept[0]
         asked = self._line().asked
-        lock = asked.setdefault(key, anyio.Lock(fast_acquire=True))
+        if (first := asked.get(key)) is not None:
+            await first.wait()
+            kept = self._good(key)  # if whoever has asked first has failed, there is nothing
+            return kept[0] if kept else await self._tried(attempt)
+        first = asked[key] = anyio.Event()
         try:
-            async with lock:
-                with self._lock:
-                    good_until, kept = self._kept.get(key, (-math.inf, None))
-                if self.clock() < good_until:
-                    return deepcopy(kept)
-                value = await self._tried(attempt)
-                self._keep(key, value, self.policy.cache)
-                return value
+            value = await self._tried(attempt)
+            self._keep(key, value, self.policy.cache)
+            return value
         finally:
-            if asked.get(key) is lock and not lock.locked():
-                del asked[key]
+            del asked[key]
+            first.set()
+
+    def _good(self, key: str) -> tuple[Any] | None:
+        """A copy of what is kept, if it is still good."""
+        with self._lock:
+            good_until, kept = self._kept.get(key, (-math.inf, None))
+        return (deepcopy(kept),) if self.clock() < good_until else None
 
     def _keep(self, key: str, value: Any, seconds: float) -> None:
         try:

@@ -207,5 +207,5 @@ def _origin(tool: Tool) -> str:
         function = function.func
     name = getattr(function, "__qualname__", type(function).__qualname__)
     module = getattr(function, "__module__", "?")
-    by_path = module.startswith("agentkit_tools_")
-    return f"{function.__globals__['__file__']}:{name}" if by_path else f"{module}.{name}"
+    file = getattr(function, "__globals__", {}).get("__file__") if module.startswith("agentkit_tools_") else None
+    return f"{file}:{name}" if file else f"{module}.{name}"

@@ -81,9 +81,9 @@ def _choices(schema: Any) -> int:
     """How many objects the largest union in a schema has to choose from."""
     if not isinstance(schema, dict):
         return max((_choices(each) for each in schema), default=1) if isinstance(schema, list) else 1
-    kinds = ("object", "array")
-    union = [each for each in schema.get("anyOf", ()) if "$ref" in each or each.get("type") in kinds]
-    return max([1, len(union), *(_choices(each) for each in schema.values())])
+    union = ["object" if "$ref" in each else each.get("type") for each in schema.get("anyOf", ())]
+    alike = max(union.count("object"), union.count("array"))
+    return max([1, alike, *(_choices(each) for each in schema.values())])
 
 
 def is_doubtful(text: str, keys: int) -> bool:

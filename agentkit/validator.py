@@ -29,6 +29,7 @@ from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypeAliasType
 
 from .context import Context
+from .secrecy import IS_SECRET, hide_defaults
 from .signature import Parameter, Unfit
 from .strict_json import as_json
 
@@ -78,7 +79,7 @@ class Validator:
         text = json.dumps(schema, allow_nan=False)  # what a `Field` adds may be infinite, or anything at all
         if "\\ud" in text:
             json.dumps(schema, ensure_ascii=False).encode()  # half a character could not be sent
-        secrets = _secrets(schema) if _IS_SECRET in text else frozenset()
+        secrets = hide_defaults(schema) if IS_SECRET in text else frozenset[str]()
         known = {name: json_schema for name, (_, json_schema) in plain.items()} | schema.get("properties", {})
         schema["properties"] = {p.name: known[p.name] for p in parameters}
         return cls(
@@ -87,16 +88,6 @@ class Validator:
             secrets=secrets,
             has_decimals=generator.has_decimals,
         )
-
-
-def _secrets(schema: JsonSchemaValue) -> frozenset[str]:
-    """Properties in which there is, or may be by way of `$defs`, something that is written and never shown."""
-    by_reference = '"$ref"' if _IS_SECRET in json.dumps(schema.get("$defs")) else _IS_SECRET
-    texts = {name: json.dumps(each) for name, each in schema["properties"].items()}
-    return frozenset(name for name, text in texts.items() if _IS_SECRET in text or by_reference in text)
-
-
-_IS_SECRET = '"writeOnly": true'
 
 
 def _without(names: Collection[str], schema: Any) -> Any:

@@ -16,8 +16,9 @@ LAYERS: dict[str, list[Place]] = {
     "tools": [
         "context",
         "signature",
-        "validator",
         "strict_json",
+        "secrecy",
+        "validator",
         "mend",
         "arguments",
         "schema",

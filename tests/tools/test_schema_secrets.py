@@ -1,5 +1,6 @@
 """`Secret` in an annotation: what it marks is in no error, and the schema says that it is written and never shown."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -163,3 +164,24 @@ def test_a_result_is_secret_if_its_annotation_says_so(function: Any, is_secret: 
     """Wherever the mark is; also where the annotation cannot be resolved, which is never an error."""
     assert describe(function).secret_result is is_secret
     assert Tool.of(function).secret_result is is_secret
+
+
+class Settings(BaseModel):
+    key: Annotated[str, Secret] = Field("TOPSECRET", examples=["TOPSECRET"])
+    other: int = 3
+
+
+class Outer(BaseModel):
+    settings: Settings = Settings()
+
+
+def test_a_secret_in_the_code_is_in_no_schema() -> None:
+    """The default of a secret field is not shown, nor that of a class that has one; other defaults are."""
+
+    def connect(settings: Settings, outer: Outer, name: str = "db") -> None:
+        """Connect."""
+
+    shown = json.dumps(Tool.of(connect).parameters)
+    assert "TOPSECRET" not in shown
+    assert '"default": 3' in shown
+    assert '"default": "db"' in shown
