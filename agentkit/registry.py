@@ -71,13 +71,13 @@ class ToolRegistry:
         except KeyError:
             raise UnknownTool(self._unknown(name)) from None
 
-    def __add__(self, other: "ToolRegistry") -> "ToolRegistry":
-        """The tools of both.
+    def __add__(self, other: "ToolRegistry | Iterable[Given]") -> "ToolRegistry":
+        """The tools of both; a list of functions will do for the other.
 
         Raises:
             ToolDefinitionError: they have a name in common.
         """
-        return ToolRegistry([*self._given, *other._given])
+        return ToolRegistry([*self._given, *(other._given if isinstance(other, ToolRegistry) else other)])
 
     def __repr__(self) -> str:
         return f"ToolRegistry({', '.join(self._tools)})"

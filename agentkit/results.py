@@ -61,24 +61,25 @@ def _text(value: object) -> str:
 def _json(value: object) -> str:
     from pydantic_core import to_json  # on first use: it costs a good part of `import agentkit`
 
+    formless: list[object] = []
+
+    def fallback(part: object) -> object:
+        if isinstance(part, BaseException):
+            return f"{type(part).__name__}: {part}"
+        text = str(part)
+        if text.startswith("<") and " at 0x" in text:  # which would help nobody
+            formless.append(part)
+        return text
+
     try:
-        return to_json(value, fallback=_fallback, bytes_mode="base64", inf_nan_mode="null").decode()
+        text = to_json(value, fallback=fallback, bytes_mode="base64", inf_nan_mode="null").decode()
     except UnicodeEncodeError:
         raise ToolFailed("the result holds text that is not valid Unicode; the tool should clean it") from None
     except (ValueError, RecursionError) as error:
-        if isinstance(cause := error.__cause__ or error.__context__ or error, ToolFailed):
-            raise cause from None
         raise ToolFailed(f"the result, {named(value)}, has no JSON form: {error}") from None
-
-
-def _fallback(value: object) -> object:
-    if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}"
-    if (
-        type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__
-    ):  # it would read as <object at 0x...>, which helps nobody
-        raise ToolFailed(f"the result holds {named(value)}, which has no JSON form; return text or plain data")
-    return str(value)
+    if formless:
+        raise ToolFailed(f"the result holds {named(formless[0])}, which has no JSON form; return text or plain data")
+    return text
 
 
 def named(value: object) -> str:

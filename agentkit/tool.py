@@ -229,9 +229,12 @@ _guards: "WeakValueDictionary[tuple[int, Any], Guard]" = WeakValueDictionary()
 """Those of methods, by object and function. Whoever holds a tool holds its object too, so the number stays true."""
 
 
-def _redeclared(function: Any, name: str | None, description: str | None, policy: PolicyOptions) -> Declaration:
+def _redeclared(function: Any, name: Any, description: Any, policy: PolicyOptions) -> Declaration:
     """What a mark says, and what one below it has said already, an approval for example."""
     below = _declared(function)
+    for option, text in (("name", name), ("description", description)):
+        if not isinstance(text, str | None):
+            raise ToolDefinitionError(f"{option}={text!r}: must be text")
     try:
         whole = Policy(**{**below.policy.declared, **policy})
     except ToolDefinitionError as error:

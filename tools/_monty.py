@@ -320,6 +320,7 @@ def _send(message: Mapping[str, Any]) -> None:
 
 
 def main() -> None:
+    sys.set_int_max_str_digits(0)  # what a script may compute it may show; its time and memory are limited anyway
     request = _received()
     sys.path += request["paths"]
     import pydantic_monty
