@@ -2,10 +2,10 @@
 
 import warnings
 from collections.abc import Callable
-from types import FunctionType
 from typing import Annotated, Any, Literal
 
 import pytest
+from marks import unmarked
 from pydantic import BaseModel, Field
 
 from agentkit import Tool, ToolRegistry, tool
@@ -14,17 +14,6 @@ from agentkit.loader import available_tools, load_tools
 from agentkit.review import CODES, Finding, lint
 from agentkit.review.lint_words import hidden
 from agentkit.tool_search import ToolSearch
-
-
-def unmarked(function: Any) -> Any:
-    """Another function of the same code: a mark adds to those that a function has."""
-    fresh = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
-    fresh.__annotations__, fresh.__doc__, fresh.__kwdefaults__ = (
-        function.__annotations__,
-        function.__doc__,
-        function.__kwdefaults__,
-    )
-    return fresh
 
 
 def made(function: Callable[..., Any], **options: Any) -> Tool:

@@ -5,25 +5,14 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FunctionType
 from typing import Annotated, Any
 
 import pytest
+from marks import unmarked
 
 from agentkit import ConfigError, Context, Tool, ToolCall, ToolRegistry, tool
 from agentkit.context import Secret
 from agentkit.review import Change, diff, dump_lock, load_lock, lock, save_lock, unfit_calls
-
-
-def unmarked(function: Any) -> Any:
-    """Another function of the same code: a mark adds to those that a function has."""
-    fresh = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
-    fresh.__annotations__, fresh.__doc__, fresh.__kwdefaults__ = (
-        function.__annotations__,
-        function.__doc__,
-        function.__kwdefaults__,
-    )
-    return fresh
 
 
 def made(function: Callable[..., Any], **options: Any) -> Tool:
