@@ -164,6 +164,9 @@ def serve() -> None:
         request = requests.read(int.from_bytes(requests.read(_SIZE_BYTES), "big"))
         threading.Thread(target=_watch, args=(requests.fileno(),), daemon=True).start()
         reply = _reply(request)
+        for printed in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                printed.flush()
         replies.write(len(reply).to_bytes(_SIZE_BYTES, "big") + reply)
     os._exit(0)  # whoever has asked does not wait for threads that the function has left
 

@@ -1,6 +1,6 @@
 """What tools cost before any call: the spec of a function, next to pydantic-ai's; a registry, next to `json.dumps`.
 
-As a program, the process that one contestant has to itself: `python -m benchmarks.specs CONTESTANT`.
+As a program, the process that one contestant has to itself: `python -m benchmarks.specs CONTESTANT TOOLS`.
 """
 
 import gc
@@ -34,18 +34,19 @@ TIMES = {**dict.fromkeys((PYDANTIC_AI, AGENTKIT, BY_HAND), 200), DUMPS: 20, EXPO
 
 def tables(*, quick: bool) -> Iterator[Table]:
     """Both tables; each contestant in its own process, all of them in turn, again and again."""
-    yield _race(SPEC, "CPU time of one", (PYDANTIC_AI, AGENTKIT, BY_HAND), repetitions=1 if quick else 15)
-    yield _race(EXPORT, "CPU time of one", (DUMPS, EXPORTED, ANEW), repetitions=1 if quick else 15)
+    yield _race(SPEC, (PYDANTIC_AI, AGENTKIT, BY_HAND), quick=quick)
+    yield _race(EXPORT, (DUMPS, EXPORTED, ANEW), quick=quick)
 
 
-def _race(title: str, what: str, contestants: Sequence[str], repetitions: int) -> Table:
-    table = Table(title=title, what=what, baseline=contestants[0])
+def _race(title: str, contestants: Sequence[str], *, quick: bool) -> Table:
+    table = Table(title=title, what="CPU time of one", baseline=contestants[0])
+    tools = "20" if quick else str(TOOLS)
     with ExitStack() as running:
-        workers = {name: running.enter_context(started("benchmarks.specs", name)) for name in contestants}
+        workers = {name: running.enter_context(started("benchmarks.specs", name, tools)) for name in contestants}
         for name, worker in workers.items():
             worker.hear()
             table.costs[name] = []
-        for _ in range(repetitions):
+        for _ in range(1 if quick else 15):
             for name, worker in workers.items():
                 measured = worker.ask()
                 table.costs[name].append(1000 * measured["cpu"] / TIMES[name])
@@ -92,19 +93,19 @@ def new_function() -> Callable[..., str]:
     return book
 
 
-def _pydantic_ai() -> Callable[[], Any]:
+def _pydantic_ai(tools: int) -> Callable[[], Any]:
     from pydantic_ai import Tool
 
     return lambda: Tool(new_function()).tool_def.parameters_json_schema
 
 
-def _agentkit() -> Callable[[], Any]:
+def _agentkit(tools: int) -> Callable[[], Any]:
     from agentkit import Tool
 
     return lambda: Tool.of(new_function()).parameters
 
 
-def _by_hand() -> Callable[[], Any]:
+def _by_hand(tools: int) -> Callable[[], Any]:
     """What one would write instead: no docstring is read, and no function is called."""
     from pydantic import create_model
 
@@ -122,15 +123,15 @@ def _by_hand() -> Callable[[], Any]:
     return spec
 
 
-def _registry() -> Any:
+def _registry(tools: int) -> Any:
     from agentkit import tool
     from agentkit.registry import ToolRegistry
 
-    return ToolRegistry([tool(name=f"book_{number}")(new_function()) for number in range(TOOLS)])
+    return ToolRegistry([tool(name=f"book_{number}")(new_function()) for number in range(tools)])
 
 
-def _dumps() -> Callable[[], Any]:
-    listed = _registry().export("chat")
+def _dumps(tools: int) -> Callable[[], Any]:
+    listed = _registry(tools).export("chat")
 
     def dumped() -> Any:
         json.dumps(listed)
@@ -139,19 +140,19 @@ def _dumps() -> Callable[[], Any]:
     return dumped
 
 
-def _exported() -> Callable[[], Any]:
-    registry = _registry()
+def _exported(tools: int) -> Callable[[], Any]:
+    registry = _registry(tools)
     return lambda: registry.export("chat")
 
 
-def _anew() -> Callable[[], Any]:
+def _anew(count: int) -> Callable[[], Any]:
     from agentkit.registry import ToolRegistry
 
-    tools = list(_registry())
+    tools = list(_registry(count))
     return lambda: ToolRegistry(tools).export("chat")
 
 
-CONTESTANTS: Mapping[str, Callable[[], Callable[[], Any]]] = {
+CONTESTANTS: Mapping[str, Callable[[int], Callable[[], Any]]] = {
     PYDANTIC_AI: _pydantic_ai,
     AGENTKIT: _agentkit,
     BY_HAND: _by_hand,
@@ -161,10 +162,10 @@ CONTESTANTS: Mapping[str, Callable[[], Callable[[], Any]]] = {
 }
 
 
-def check(made: Any) -> None:
+def check(made: Any, tools: int) -> None:
     """Nobody is fast by leaving something out."""
     if isinstance(made, list):
-        assert len(made) == TOOLS
+        assert len(made) == tools
         made = made[-1]["function"]["parameters"]
     assert len(made["properties"]) == 6, made
     assert all(each["description"] for each in made["properties"].values()), made
@@ -172,10 +173,10 @@ def check(made: Any) -> None:
     assert '"maximum": 30' in json.dumps(made["properties"]["nights"]), made
 
 
-def main(name: str) -> None:
+def main(name: str, tools: int) -> None:
     """Warm up, say so, and go on until the input ends."""
-    work = CONTESTANTS[name]()
-    check(work())
+    work = CONTESTANTS[name](tools)
+    check(work(), tools)
     print(json.dumps({"ready": name}), flush=True)
     for _ in sys.stdin:
         gc.collect()
@@ -183,9 +184,9 @@ def main(name: str) -> None:
         for _ in range(TIMES[name]):
             made = work()
         cpu = time.process_time() - cpu
-        check(made)
+        check(made, tools)
         print(json.dumps({"cpu": cpu, "megabytes": peak_megabytes()}), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

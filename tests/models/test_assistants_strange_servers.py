@@ -11,7 +11,7 @@ import anyio
 import pytest
 import trio
 import trio.testing
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from naive_assistants import Answer, Asked, Event, NaiveAssistants, Plan, Said
 
@@ -284,6 +284,7 @@ any_json = st.recursive(
 )
 
 
+@example(key="waiting", value=False)
 @given(key=st.sampled_from(sorted(GOOD)), value=any_json)
 def test_a_state_of_another_version_is_sound_or_nobodys(key: str, value: Any) -> None:
     """Whatever JSON stands in a stored state, it is used as it is meant or not at all, and nothing crashes."""

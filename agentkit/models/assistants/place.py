@@ -67,7 +67,8 @@ def place_of(message: Message, server: str) -> Place | None:
     state = message.state if isinstance(message, AssistantMessage) else None
     if not isinstance(state, Mapping) or state.get("wire") != WIRE or state.get("server") != server:
         return None
-    told = {name: state[name] for name in _ALL if name in state}
+    told_of = _LASTING if state.get("waiting", False) is False else _ALL
+    told = {name: state[name] for name in told_of if name in state}
     try:
         place = _adapter().validate_json(to_json(told), strict=True)
     except ValueError:  # another version's, or nobody's: the conversation gets a new thread
