@@ -18,7 +18,7 @@ CALM = settings(max_examples=500, deadline=None, suppress_health_check=list(Heal
 
 @contextmanager
 def endless_schemas_left_out() -> Iterator[None]:
-    """A schema that is nothing but itself, which the validator does not see: it recurses, or panics in its own depth."""
+    """A schema that is nothing but itself, which the validator does not see: it recurses, or panics in its depth."""
     try:
         yield
     except BaseException as error:
