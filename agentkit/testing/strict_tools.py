@@ -118,11 +118,11 @@ class _Schema:
             self._reference(node, where)
         elif not node.keys() & {"type", "anyOf"}:
             refuse(where, "a strict schema must have a 'type' key", code=_FUNCTION)
-        if unknown := set(_types(node)) - _TYPES:
-            refuse(where, f"{min(unknown, key=str)!r} is no type", code=_FUNCTION)
+        if unknown := [kind for kind in _types(node) if not isinstance(kind, str) or kind not in _TYPES]:
+            refuse(where, f"{unknown[0]!r} is no type", code=_FUNCTION)
         if depth >= _DEPTH and "properties" in node:
             refuse(where, f"{depth + 1} levels of nesting exceed the limit of {_DEPTH}", code=_FUNCTION)
-        if node.get("format", "date") not in _FORMATS:
+        if not isinstance(node.get("format", "date"), str) or node.get("format", "date") not in _FORMATS:
             refuse(where, f"{node['format']!r} is not a valid format", code=_FUNCTION)
         if any(look in str(node.get("pattern", "")) for look in ("(?=", "(?!", "(?<")):
             refuse(where, "a pattern must not look around", code=_FUNCTION)
