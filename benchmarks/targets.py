@@ -25,7 +25,7 @@ class Target:
 TARGETS = (
     Target(table=startup.TITLE, contestant=startup.AGENTKIT, most=0.15),
     Target(table=specs.SPEC, contestant=specs.AGENTKIT, most=0.70),
-    Target(table=specs.EXPORT, contestant=specs.EXPORTED, most=1.20),
+    Target(table=specs.EXPORT, contestant=specs.EXPORTED, most=0.50),
     Target(table=ONE_CALL.title, contestant=AGENTKIT, most=0.30),
     Target(table=ONE_CALL.title, contestant=TRACED, most=0.10, above=AGENTKIT),
     Target(table=ONE_CALL.title, contestant=ASSISTANTS, most=PER_REQUEST, times=AGENTKIT),

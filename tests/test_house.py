@@ -87,6 +87,7 @@ DOORS: dict[str, list[str]] = {
     "rich": ["agentkit/cli/"],
     "h11": ["agentkit/testing/"],
     "pickle": ["agentkit/isolation.py"],  # between a process and its own child, which runs the caller's own code
+    "marshal": ["agentkit/registry.py"],  # copies what this process has made itself; nothing is stored
     "pydantic_monty": ["tools/_monty.py"],
     "psycopg": ["tools/_sql_postgres.py"],
 }
