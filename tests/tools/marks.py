@@ -1,5 +1,6 @@
-"""Functions to be marked, for the tests of what looks at tools as data."""
+"""Functions to be marked, for the tests of what looks at tools as data; names of what tests are given."""
 
+import re
 from types import FunctionType
 from typing import Any
 
@@ -13,3 +14,8 @@ def unmarked(function: Any) -> Any:
         function.__kwdefaults__,
     )
     return fresh
+
+
+def named(value: object) -> str:
+    """What a test's name says of a value: the same in every process, so that tests can be shared out."""
+    return re.sub(r" at 0x[0-9a-f]+| id='\d+'", "", str(value))

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, NotRequired
 from uuid import UUID
 
 import pytest
+from marks import named
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
@@ -118,7 +119,7 @@ FORMS: list[tuple[Any, Any, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("annotation", "default", "form"), FORMS, ids=lambda value: repr(value)[:50])
+@pytest.mark.parametrize(("annotation", "default", "form"), FORMS, ids=lambda value: named(repr(value))[:50])
 def test_a_type_has_a_strict_form(annotation: Any, default: Any, form: Any) -> None:
     """All that is said stays said; what may be left out is null, and the model reads what that means."""
     schema = schema_of(annotation, default)
@@ -142,7 +143,7 @@ STRIPPED: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "stripped"), STRIPPED, ids=str)
+@pytest.mark.parametrize(("annotation", "stripped"), STRIPPED, ids=named)
 def test_what_a_strict_form_cannot_say_is_left_out_and_told(annotation: Any, stripped: str) -> None:
     """Our own validation enforces it; the report says that the server does not."""
     found = strict(schema_of(annotation))
@@ -204,7 +205,7 @@ NONE: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "problem"), NONE, ids=str)
+@pytest.mark.parametrize(("annotation", "problem"), NONE, ids=named)
 def test_a_type_without_a_strict_form_says_why_and_what_to_do(annotation: Any, problem: str) -> None:
     """An open object is never closed: a model could then not say what the function takes."""
     found = strict(schema_of(annotation))

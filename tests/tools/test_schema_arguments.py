@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from marks import named
 from pydantic import AfterValidator, BaseModel, Field, Secret, SecretBytes, SecretStr
 
 from agentkit.errors import InvalidArguments
@@ -105,7 +106,7 @@ def test_a_string_inside_the_arguments_is_never_decoded() -> None:
         ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "not one JSON object: Invalid JSON: recursion"),
         ('"' + "[" * 100_000, "not valid JSON"),
     ],
-    ids=lambda value: repr(value)[:40],
+    ids=lambda value: named(repr(value))[:40],
 )
 def test_what_is_not_one_strict_json_object_is_refused(text: str | bytes, words: str) -> None:
     """Every reader of JSON must read the same in it; the model is told what is wrong, and not its own text again."""
@@ -176,7 +177,7 @@ def test_a_key_is_found_twice_also_where_defaults_are_filled_in() -> None:
             ],
         ),
     ],
-    ids=lambda value: repr(value)[:40],
+    ids=lambda value: named(repr(value))[:40],
 )  # fmt: skip
 def test_the_model_is_told_the_place_the_problem_and_the_form(text: str, lines: list[str]) -> None:
     """One line for each place, as the model wrote it and not as pydantic numbers it."""
@@ -247,7 +248,7 @@ def _fussy(value: Any) -> Any:
         (Annotated[str, Field(json_schema_extra={"writeOnly": True})], 5_550_123),
         (Annotated[SecretStr, AfterValidator(lambda s: _fussy(s.get_secret_value()))], "5550123"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_a_secret_is_in_no_error(annotation: Any, sent: Any) -> None:
     """Nor in the errors behind it: what a model wrote for a secret stays out of logs and conversations."""

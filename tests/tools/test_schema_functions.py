@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NotRequired, Required, TypedDi
 
 import pytest
 from jsonschema import Draft202012Validator
+from marks import named
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, WithJsonSchema
 from typing_extensions import ReadOnly, TypeAliasType, Unpack
 
@@ -227,7 +228,7 @@ def twice(x: int | str) -> int | str:
         (functools.cache(add), "add", "Add two numbers.", {"a": "1"}, 3),
         (Shop(9).partly, "left", "Count what is left.", {"sku": "x"}, 4),
     ],
-    ids=str,
+    ids=named,
 )
 def test_anything_that_can_be_called_is_described(
     function: Any, name: str, description: str, sent: Any, result: Any
@@ -350,7 +351,7 @@ def half_a_character(n: int) -> None:
         (taking_lists, ["tool 'taking_lists': it is nested too deep"]),
         (half_a_character, ["tool 'half_a_character': its description is not valid Unicode", "mend it"]),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_cannot_be_a_tool_is_refused_with_the_way_out(function: Any, words: list[str]) -> None:
     """At once, and not at the first call: the tool, the parameter if it is one's fault, and what to do."""
@@ -733,7 +734,7 @@ def _strict_only(value: Any) -> int:
         (Any, {"x": "\ud800"}, ...),
         (dict[int, str], {1: "a"}, {"1": "a"}),
     ],
-    ids=str,
+    ids=named,
 )
 def test_a_default_is_shown_if_the_model_could_send_it(annotation: Any, default: Any, published: Any) -> None:
     """A default that is not JSON, that its own schema refuses, or that is a secret, is kept to the function."""

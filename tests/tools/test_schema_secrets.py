@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
+from marks import named
 from pydantic import BaseModel, Field, SecretStr
 from typing_extensions import TypeAliasType, TypedDict
 
@@ -60,7 +61,7 @@ def taking(annotation: Any) -> FunctionSchema:
         ("Annotated[int, Secret]", '"x5550123"'),
         (SecretStr, "5550123"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_is_marked_secret_is_in_no_error(annotation: Any, sent: str) -> None:
     """At any depth, in any kind of record; the other parameters are explained as ever."""
