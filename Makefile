@@ -5,6 +5,7 @@
 
 VENV := .venv
 RUN := $(VENV)/bin/python
+SHARED := -n auto --maxprocesses=4 --dist worksteal
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -19,7 +20,8 @@ demo: $(VENV)/demo.stamp ## An agent with tools, on a small model in this proces
 	$(RUN) examples/demo.py
 
 test: $(VENV)/dev.stamp ## Run the tests
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(SHARED) -m 'not sweep and not local_model'
+	$(RUN) -m pytest -m local_model
 
 check: $(VENV)/dev.stamp ## Lint, formatting, types
 	$(RUN) -m ruff check .
@@ -28,8 +30,8 @@ check: $(VENV)/dev.stamp ## Lint, formatting, types
 	$(RUN) -m basedpyright --pythonpath $(RUN)
 
 sweep: $(VENV)/dev.stamp ## Run the long tests, which `make test` leaves out
-	@echo '$(RUN) -m pytest -m sweep'
-	@status=0; $(RUN) -m pytest -m sweep || status=$$?; \
+	@echo "$(RUN) -m pytest $(SHARED) -m sweep"
+	@status=0; $(RUN) -m pytest $(SHARED) -m sweep || status=$$?; \
 	if [ $$status -eq 5 ]; then echo 'make sweep: no test is marked `sweep`, so nothing was swept' >&2; \
 	else exit $$status; fi
 
