@@ -18,7 +18,12 @@
     │   ├── Refused                the model declined (.text)
     │   └── Truncated              the answer was cut at the token limit (.partial)
     ├── LimitExceeded              the run has spent what Limits allows (.which, .limit)
-    │   └── RunTimeout             ... of time (also a TimeoutError)
+    │   ├── RunTimeout             ... of time (also a TimeoutError)
+    │   └── LoopDetected           ... of calls that bring nothing new
+    ├── GuardrailTripped           a guardrail said no (.guardrail, .stage)
+    ├── RunPaused                  the run waits for somebody; it has no output yet
+    ├── ApprovalRefused            an answer to a paused run that is not, or no longer, one
+    ├── ReplayDiverged             a replayed run does something else than the recorded one (.step, .field)
     ├── OutputError                an answer does not fit the output type; told to the model, which is asked again
     ├── ToolError                  a tool call went wrong; told to the model, and the run goes on
     │   ├── ToolFailed             raise this in a tool to tell the model so, in your own words
@@ -188,6 +193,45 @@ class LimitExceeded(AgentError):
 
 class RunTimeout(LimitExceeded, TimeoutError):
     """The run took longer than `Limits.seconds`."""
+
+
+class LoopDetected(LimitExceeded):
+    """The run goes in circles: its calls bring nothing new."""
+
+
+class GuardrailTripped(AgentError):
+    """A guardrail has stopped the run."""
+
+    def __init__(self, guardrail: str, stage: str, reason: str) -> None:
+        super().__init__(f"the guardrail {guardrail!r} stopped the run at the {stage}: {reason}")
+        self.guardrail = guardrail
+        self.stage = stage
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.guardrail, self.stage, self.reason), self.__dict__
+
+
+class RunPaused(AgentError):
+    """The run waits for an approval, or for a tool that is run elsewhere, and so has no output."""
+
+
+class ApprovalRefused(AgentError):
+    """An answer to a paused run that cannot be used: for another run or call, too late, or given before."""
+
+
+class ReplayDiverged(AgentError):
+    """A replayed run does something else than the one that was recorded."""
+
+    def __init__(self, step: str, field: str, recorded: str, now: str) -> None:
+        super().__init__(f"the replay diverges at {step}, in its {field}: recorded was {recorded}, now it is {now}")
+        self.step = step
+        self.field = field
+        self.recorded = recorded
+        self.now = now
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.step, self.field, self.recorded, self.now), self.__dict__
 
 
 class OutputError(AgentError):

@@ -10,6 +10,7 @@ from .messages import AssistantMessage, Message, ToolCall, ToolResult, Usage
 from .models.base import HostedToolFinished as HostedToolFinished
 from .models.base import ModelResponse
 from .models.base import ReasoningDelta as ReasoningDelta
+from .models.base import Retrying as Retrying
 from .models.base import TextDelta as TextDelta
 from .models.base import ToolCallDelta as ToolCallDelta
 
@@ -40,6 +41,14 @@ class RunResult(Generic[Out]):
     def answer(self) -> AssistantMessage:
         """The last answer as the model gave it, with its citations, pictures and what hosted tools did for it."""
         return next(message for message in reversed(self.messages) if isinstance(message, AssistantMessage))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartialOutput:
+    """What a structured answer holds so far."""
+
+    value: Any
+    """JSON values, not yet validated: what is still missing is missing here too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +85,21 @@ class ToolFinished:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ApprovalNeeded:
+    """A tool call waits for somebody's yes."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LimitReached:
+    """The run has come to one of its limits."""
+
+    which: str
+    limit: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunFinished:
     """The run has come to its end; the last event."""
 
@@ -87,10 +111,14 @@ Event: TypeAlias = (
     | ReasoningDelta
     | ToolCallDelta
     | HostedToolFinished
+    | Retrying
+    | PartialOutput
     | ModelAnswered
     | ToolStarted
     | ToolProgress
     | ToolFinished
+    | ApprovalNeeded
+    | LimitReached
     | RunFinished
 )
 Emit: TypeAlias = Callable[[Event], Awaitable[None]]

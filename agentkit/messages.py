@@ -86,6 +86,8 @@ class UserMessage(_Sent):
     """What the user says."""
 
     content: str | tuple[Part, ...]
+    untrusted: bool = False
+    """Whether it repeats what an untrusted source has said: a summary, or a letter that somebody forwards."""
     role: Literal["user"] = "user"
 
     @property
@@ -184,6 +186,8 @@ class ToolResult(_Sent):
     """The whole text, where `content` is cut."""
     secret: bool = False
     """Whether nobody but the model may read it."""
+    untrusted: bool = False
+    """Whether it may hold what somebody outside has written."""
     role: Literal["tool"] = "tool"
 
     def __repr__(self) -> str:
@@ -247,6 +251,11 @@ def clean(text: str) -> str:
 
 def _plus(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else a + b
+
+
+def is_tainted(messages: Iterable[Message]) -> bool:
+    """Whether something untrusted is among what the model reads."""
+    return any(m.untrusted for m in messages if not isinstance(m, AssistantMessage))
 
 
 def unanswered(messages: Sequence[Message]) -> tuple[ToolCall, ...]:

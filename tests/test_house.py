@@ -37,6 +37,7 @@ LAYERS: dict[str, list[Place]] = {
     ],
     "models": [
         "models.base",
+        "models.retry",
         "models.sse",
         "models.http_errors",
         "models.http",
@@ -46,16 +47,19 @@ LAYERS: dict[str, list[Place]] = {
             {"models.chat.*", "models.responses.*", "models.assistants.*", "models.anthropic.*", "models.local.*"}
         ),
         "models",
-        frozenset(
-            {"models.retry", "models.fallback", "models.router", "models.cache", "models.ratelimit", "models.batch"}
-        ),
+        frozenset({"models.fallback", "models.router", "models.cache", "models.ratelimit", "models.batch"}),
     ],
     "runs": [
+        "prices",
+        "paused",
         "events",
         "telemetry.*",
         "output",
+        "window",
+        "guardrails",
         "sessions.*",
         "steps",
+        "recording",
         "cancellation",
         "approval",
         "journal",
@@ -63,6 +67,7 @@ LAYERS: dict[str, list[Place]] = {
         "executor",
         "loop",
         "stream",
+        "sse",
         "agent",
         "agent_file",
     ],
@@ -90,6 +95,9 @@ DOORS: dict[str, list[str]] = {
     "marshal": ["agentkit/registry.py"],  # copies what this process has made itself; nothing is stored
     "pydantic_monty": ["tools/_monty.py"],
     "psycopg": ["tools/_sql_postgres.py"],
+    "sqlalchemy": ["agentkit/sessions/sql.py"],
+    "redis": ["agentkit/sessions/redis.py"],
+    "genai_prices": ["agentkit/prices.py"],
 }
 
 BANNED = {

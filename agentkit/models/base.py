@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from agentkit.errors import ConfigError
 from agentkit.messages import AssistantMessage, HostedCall, Message, Usage
@@ -28,6 +28,10 @@ class ModelSettings:
     """Seconds to wait for the server, instead of the backend's default."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of the request body, in the provider's own spelling."""
+
+
+OutputMode: TypeAlias = Literal["native", "tool", "prompted"]
+"""How a model is brought to answer in a form: by the wire's own JSON Schema, by a tool it must call, or by words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +80,8 @@ class ModelResponse:
     id: str = ""
     conversation: str | None = None
     """What the server calls the conversation, where it keeps it: a thread's id."""
+    retries: "tuple[Retrying, ...]" = ()
+    """The attempts that failed before this answer came."""
     results_within: float | None = None
     """Seconds that the results of this answer's tool calls may take; later, the server has given up waiting."""
 
@@ -90,6 +96,8 @@ class ModelInfo:
     address: str | None = None
     port: int | None = None
     in_process: bool = False
+    output_modes: tuple[OutputMode, ...] = ("native", "tool", "prompted")
+    """How it can be brought to answer in a given form, the best way first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +133,19 @@ class HostedToolFinished:
     call: HostedCall
 
 
-Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | HostedToolFinished
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retrying:
+    """A request has failed and will be sent again after a pause; nothing of its answer was seen."""
+
+    error: str
+    """The failed attempt's error, by its class: `RateLimited`."""
+    attempt: int
+    """Which attempt failed, from 1."""
+    seconds: float
+    """How long the pause is."""
+
+
+Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | HostedToolFinished | Retrying
 OnDelta: TypeAlias = Callable[[Delta], Awaitable[None]]
 
 
