@@ -1,35 +1,44 @@
 """An agent: a model, what it is told, what it may do and spend. A description that can be run."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 import anyio
+from typing_extensions import Unpack
 
-from .approval import Approve
+from .approval import Asked, Taint, pause_of
+from .budget import Budget
 from .caller import Caller
+from .context import Context, to_nobody
+from .delegation import agent_tool, handoff_tool
 from .errors import ConfigError
 from .events import Emit, Out, RunResult, to_no_one
 from .executor import Executor
+from .history import History
 from .journal import Journal
-from .limits import Budget, Limits
+from .limits import Limits
 from .loop import Run
-from .messages import AssistantMessage, FilePart, ImagePart, Message, Part, TextPart, ToolResult, UserMessage, clean
+from .messages import Message, clean, is_tainted
 from .models import resolve_model
 from .models.base import ModelBackend, ModelRequest, ModelSettings
+from .paused import Answer, PausedRun
+from .policy import PolicyOptions
+from .prompt import Prompt, as_message, check_history
 from .registry import Given, ToolRegistry
+from .resuming import Resumption
+from .role import Role
 from .sessions import Session
 from .steps import Inline, Steps
 from .stream import RunStream, watch
 from .telemetry import Telemetry
+from .tool import Tool
 
 if TYPE_CHECKING:
     from .output import OutputType
-
-Prompt: TypeAlias = str | Sequence[Part | str] | UserMessage | None
 
 
 @dataclass(frozen=True)
@@ -59,8 +68,16 @@ class Agent(Generic[Out]):
     """What one run may spend."""
     settings: ModelSettings = ModelSettings()
     """How the model samples."""
+    description: str = ""
+    """What it is good for, for the models of agents that call it or hand over to it."""
+    handoffs: "Sequence[Agent[Out]] | Callable[[], Sequence[Agent[Out]]]" = ()
+    """Agents with the same output that this one may hand the conversation over to; a function, where they know each
+    other."""
     telemetry: Telemetry = Telemetry()
     """Where its spans go."""
+    taint: Taint = "approve"
+    """Whether a call that reaches out or destroys needs a yes once something untrusted was read: `approve`, `allow`, or
+    a function that says which may be made."""
     journal: Journal | None = None
     """Where it is written down which effects its tools have begun and completed."""
     registry: ToolRegistry = field(init=False, repr=False, compare=False)
@@ -71,6 +88,10 @@ class Agent(Generic[Out]):
         for name, kind in (("limits", Limits), ("settings", ModelSettings), ("telemetry", Telemetry)):
             if not isinstance(getattr(self, name), kind):
                 raise ConfigError(f"{name}={getattr(self, name)!r:.100}: write {name}={kind.__name__}(...)")
+        if not (self.taint in ("approve", "allow") or callable(self.taint)):
+            raise ConfigError(
+                f'taint={self.taint!r:.60}: write "approve" or "allow", or give a function of the Approval'
+            )
         if not (self.journal is None or hasattr(self.journal, "begin")):
             raise ConfigError(f"journal={self.journal!r:.100}: write journal=FileJournal({self.journal!r:.100})")
         given: object = self.tools
@@ -91,7 +112,7 @@ class Agent(Generic[Out]):
         session: Session | None = None,
         history: Sequence[Message] = (),
         steps: Steps | None = None,
-        approve: Approve | None = None,
+        approve: Asked | None = None,
     ) -> RunResult[Out]:
         """Run to the end.
 
@@ -102,6 +123,7 @@ class Agent(Generic[Out]):
             history: What was said before, where there is no session.
             steps: How effects are carried out; inline, unless a recorder or a durable engine is given.
             approve: Says yes or no to each call of a tool that needs approval; without it, such calls are refused.
+                `"pause"`: the run ends with a result whose `paused` can be kept until somebody has answered.
 
         Raises:
             ModelError: the model did not answer, or not in a way that can be used.
@@ -109,8 +131,76 @@ class Agent(Generic[Out]):
             SessionError: the conversation could not be loaded or stored.
             ConfigError: something is set up wrongly.
         """
-        run = self._start(to_no_one, deps=deps, session=session, history=history, steps=steps, approve=approve)
-        return await run.run(_message(prompt))
+        given = _Given(deps=deps, session=session, history=history, steps=steps, approve=approve)
+        return await self._start(given, to_no_one).run(as_message(prompt))
+
+    async def resume(
+        self,
+        paused: PausedRun,
+        answers: Mapping[str, Answer],
+        *,
+        deps: Any = None,
+        session: Session | None = None,
+        steps: Steps | None = None,
+        approve: Asked | None = "pause",
+    ) -> RunResult[Out]:
+        """Go on with a run that has paused, in this process or another, once.
+
+        Args:
+            paused: What the run came to; `PausedRun.from_json` reads it.
+            answers: By call id: `Approved()`, `Denied("why")`, or `Answered(value)` for a tool that is run elsewhere.
+                The run pauses again for calls without one.
+            deps: See `run`, also for the others.
+            session: The conversation, if it has one.
+            steps: How effects are carried out.
+            approve: Who is asked from here on.
+
+        Raises:
+            ApprovalRefused: an answer is for another run or call, too late, or was given before; nothing was done.
+            SessionConflict: the conversation has gone on in between; nothing was done.
+            AgentError: as `run` does.
+        """
+        resumes = Resumption(paused=paused, answers=answers)
+        given = _Given(deps=deps, session=session, steps=steps, approve=approve, resumes=resumes)
+        return await self._start(given, to_no_one).run(None)
+
+    async def run_within(
+        self, context: Context[Any], prompt: Prompt, *, deps: Any = None, history: Sequence[Message] = ()
+    ) -> RunResult[Out]:
+        """Run as a part of the run that has called a tool, to the end; to be used in that tool.
+
+        What it spends counts for both runs. It ends when the other does, its events are the call's progress, and its
+        calls are approved by whoever approves those of the other.
+
+        Args:
+            context: What the tool was called with.
+            prompt: See `run`.
+            deps: What tools get as `Context.deps`; the other run's if not given.
+            history: What was said before.
+
+        Raises:
+            LimitExceeded: a limit of this agent or of the other run was reached, or `Limits.depth`.
+            AgentError: as `run` does.
+        """
+        outer: object = context.caller
+        if not isinstance(outer, Caller):
+            raise ConfigError(f"run_within({context!r:.100}): give the Context that a tool was called with")
+        emit = to_no_one if context.progress is to_nobody else context.progress
+        given = _Given(
+            deps=outer.deps if deps is None else deps,
+            history=history,
+            approve=None if pause_of(outer.approve) else outer.approve,
+            outer=outer,
+        )
+        asked = as_message(prompt)
+        if asked is not None and outer.is_tainted(context.pending):
+            asked = replace(asked, untrusted=True)
+        run = self._start(given, emit)
+        try:
+            return await run.run(asked)
+        finally:
+            if is_tainted(run.messages):
+                context.pending.taint()
 
     def run_sync(
         self,
@@ -119,7 +209,7 @@ class Agent(Generic[Out]):
         deps: Any = None,
         session: Session | None = None,
         history: Sequence[Message] = (),
-        approve: Approve | None = None,
+        approve: Asked | None = None,
     ) -> RunResult[Out]:
         """Run to the end, from code that is not async; see `run`."""
         if _in_event_loop():
@@ -134,7 +224,7 @@ class Agent(Generic[Out]):
         session: Session | None = None,
         history: Sequence[Message] = (),
         steps: Steps | None = None,
-        approve: Approve | None = None,
+        approve: Asked | None = None,
     ) -> AbstractAsyncContextManager[RunStream[Out]]:
         """Run while watching; see `run` for the arguments and for what the iteration raises.
 
@@ -142,50 +232,45 @@ class Agent(Generic[Out]):
         block early cancels the run. Where the block stands in an async generator of your own, let its caller close
         that with `contextlib.aclosing`: a generator that is merely dropped leaves its blocks in another task.
         """
-        start = partial(self._start, deps=deps, session=session, history=history, steps=steps, approve=approve)
-        return watch(start, _message(prompt))
+        given = _Given(deps=deps, session=session, history=history, steps=steps, approve=approve)
+        return watch(partial(self._start, given), as_message(prompt))
 
-    def _start(
-        self,
-        emit: Emit,
-        *,
-        deps: Any,
-        session: Session | None,
-        history: Sequence[Message],
-        steps: Steps | None,
-        approve: Approve | None,
-    ) -> Run[Out]:
-        _check_history(session, history)
-        if not (approve is None or callable(approve)):
-            raise ConfigError(f"approve={approve!r:.90}: give a function that takes an Approval and says True or False")
-        run_id, steps, budget = uuid.uuid4().hex, steps or Inline(), Budget(limits=self.limits)
+    def _start(self, given: "_Given", emit: Emit) -> Run[Out]:
+        check_history(given.session, given.history)
+        if not (given.approve is None or callable(given.approve) or pause_of(given.approve)):
+            raise ConfigError(
+                f"approve={given.approve!r:.90}: give a function that takes an Approval and says True or False, "
+                'or "pause"'
+            )
+        outer, role, steps = given.outer, self._role, given.steps or Inline()
+        paused = given.resumes.paused if given.resumes else None
+        run_id = paused.run_id if paused else uuid.uuid4().hex
+        budget = Budget(limits=self.limits) if outer is None else outer.budget.part(self.limits)
+        if paused:
+            budget.take_up(paused.spent)
+        caller = Caller(
+            tools=role.tools,
+            deps=given.deps,
+            run_id=run_id,
+            agent=self.name,
+            budget=budget,
+            telemetry=self.telemetry,
+            emit=emit,
+            approve=given.approve,
+            taint=self.taint,
+            journal=outer.journal if self.journal is None and outer is not None else self.journal,
+        )
         return Run(
             id=run_id,
-            agent=self.name,
-            model=self._backend,
-            request=self._request,
-            output=self._output,
-            messages=list(history),
-            session=session,
+            role=role,
+            history=History(messages=list(given.history), session=given.session, steps=steps),
             budget=budget,
-            executor=Executor(
-                tools=self.registry,
-                caller=Caller(
-                    tools=self.registry,
-                    deps=deps,
-                    run_id=run_id,
-                    agent=self.name,
-                    budget=budget,
-                    telemetry=self.telemetry,
-                    emit=emit,
-                    approve=approve,
-                    journal=self.journal,
-                ),
-                steps=steps,
-            ),
+            executor=Executor(tools=role.tools, caller=caller, steps=steps),
             steps=steps,
             telemetry=self.telemetry,
             emit=emit,
+            resumes=given.resumes,
+            pauses=paused.number if paused else 0,
         )
 
     @cached_property
@@ -199,6 +284,56 @@ class Agent(Generic[Out]):
         return OutputType(self.output)
 
     @cached_property
+    def _role(self) -> Role[Out]:
+        others = self.handoffs() if callable(self.handoffs) else self.handoffs
+        taking_over = {other.handoff_tool.name: other for other in others}
+        for name, other in taking_over.items():
+            if other.output != self.output:
+                raise ConfigError(f"handoffs: {name!r} leads to output={other.output!r}, and this agent has another")
+        tools = self.registry + [other.handoff_tool for other in others] if others else self.registry
+        return Role(
+            agent=self.name,
+            model=self._backend,
+            request=replace(self._request, tools=tools),
+            output=self._output,
+            tools=tools,
+            taint=self.taint,
+            handoffs={name: partial(_role_of, other) for name, other in taking_over.items()},
+        )
+
+    @cached_property
+    def handoff_tool(self) -> Tool:
+        """The tool by which another agent hands the conversation over to this one.
+
+        Raises:
+            ConfigError: the agent has no name.
+        """
+        if not self.name:
+            raise ConfigError("an agent that others hand over to needs a name: Agent(..., name=...)")
+
+        return handoff_tool(self.name, self.description)
+
+    def as_tool(
+        self, *, name: str | None = None, description: str | None = None, **policy: Unpack[PolicyOptions]
+    ) -> Tool:
+        """This agent as a tool of another: its run is a part of the other's, and spends of the same budget.
+
+        Args:
+            name: What the model calls it; the agent's name if not given.
+            description: What the model reads about it; the agent's description if not given.
+            policy: As for `@tool`.
+
+        Raises:
+            ConfigError: it has neither a name nor a description.
+            ToolDefinitionError: the name is none that a tool can have.
+        """
+        named, told = name or self.name, description or self.description
+        if not (named and told):
+            raise ConfigError("as_tool: an agent that is a tool needs a name and a description, its own or given here")
+
+        return agent_tool(named, told, policy, self.run_within)
+
+    @cached_property
     def _request(self) -> ModelRequest:
         return ModelRequest(
             messages=(),
@@ -209,46 +344,22 @@ class Agent(Generic[Out]):
         )
 
 
-def _check_history(session: Session | None, history: Sequence[Message]) -> None:
-    if session is not None and history:
-        raise ConfigError(
-            "give either session= or history=: the session has a history of its own; "
-            "to begin one with messages, write `await store.append(id, messages, revision=0)`"
-        )
-    if not (session is None or isinstance(session, Session)):
-        raise ConfigError(f'session={session!r:.100}: write session=Session("...")')
-    if strange := [
-        m for m in cast("Sequence[object]", history) if not isinstance(m, UserMessage | AssistantMessage | ToolResult)
-    ]:
-        raise ConfigError(f"history= holds {strange[0]!r:.100}; give messages, as RunResult.messages has them")
+def _role_of(agent: Agent[Out]) -> Role[Out]:
+    return agent._role
 
 
-def _message(prompt: Prompt) -> UserMessage | None:
-    match prompt:
-        case None:
-            return None
-        case str():
-            return UserMessage(content=clean(prompt))
-        case UserMessage(content=str() as text):
-            return UserMessage(content=clean(text))
-        case UserMessage(content=parts):
-            return UserMessage(content=tuple(_part(part) for part in parts))
-        case list() | tuple():
-            return UserMessage(content=tuple(_part(part) for part in prompt))
-    raise ConfigError(f"the prompt is {prompt!r:.100}; it can be text, a list of parts, a UserMessage, or None")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Given:
+    """What the caller gives to one run besides the prompt."""
 
-
-def _part(part: Part | str) -> Part:
-    match part:
-        case str():
-            return TextPart(text=clean(part))
-        case TextPart(text=text):
-            return TextPart(text=clean(text))
-        case ImagePart() | FilePart(use="file_search" | "code_interpreter" | "image"):
-            return part
-        case FilePart():
-            raise ConfigError(f'{part!r:.100}: use is "file_search", "code_interpreter" or "image"')
-    raise ConfigError(f"a part of the prompt is {part!r:.100}; it can be text, a TextPart, an ImagePart or a FilePart")
+    deps: Any = None
+    session: Session | None = None
+    history: Sequence[Message] = ()
+    steps: Steps | None = None
+    approve: Asked | None = None
+    resumes: Resumption | None = None
+    outer: Caller | None = None
+    """What makes the tool calls of the run that this one is a part of."""
 
 
 def _in_event_loop() -> bool:

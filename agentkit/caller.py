@@ -4,29 +4,29 @@ Peels, each of which adds one thing: `run` a span and errors as words for the mo
 `_journaled` a note before and after, `_guarded` what all calls of a tool share, `_timed` a deadline; then the tool.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from inspect import isawaitable
 from typing import Any
 
 import anyio
 
-from .approval import Approval, Approve
+from .approval import Asked, Taint, permit, question
+from .budget import Budget
 from .cancellation import is_cancelled
 from .context import Context, to_nobody
 from .errors import InvalidArguments, JournalFailed, ToolDenied, ToolError, ToolFailed, ToolTimeout, said
-from .events import Emit, ToolFinished, ToolProgress, ToolStarted, to_no_one
-from .invoke import is_async
+from .events import ApprovalNeeded, Emit, ToolFinished, ToolProgress, ToolStarted, to_no_one
 from .journal import Effect, Journal
-from .limits import Budget
+from .loop_watch import Watched
 from .messages import ToolCall, ToolResult
+from .paused import Answer, Answered, Denied, Pause, Waiting, digest, fingerprint, shown
 from .registry import ToolRegistry
 from .results import shorten, to_content
 from .telemetry import Telemetry
 from .tool import Tool
+from .wording import as_json, canonical, ended, is_failure, masked, words
 
-_ERROR_CHARS = 500
 _NOTE_SECONDS = 30.0
 _NOTE_SECONDS_WHEN_LEAVING = 2.0
 
@@ -43,6 +43,18 @@ class Pending:
     """Why it may not run."""
     within: tuple[Tool, ...] = ()
     """The tools that are calling it, outermost first; none if the model does."""
+    by: "Pending | None" = None
+    """The call whose tool makes this one."""
+    answer: Answer | None = None
+    """What somebody has said to it while the run was paused."""
+    note: str = ""
+    """What the model has to know of the call besides its result."""
+    cleared: bool = False
+    """Whether it is known that nobody has to be asked."""
+    tainted: bool = False
+    """Whether its tool has got something untrusted from another."""
+    fatal: ToolFailed | None = None
+    """What ends the run when the call ends: an inner call has failed whose tool is declared so."""
     begun: bool = False
     """Whether its tool has been called."""
     ended: bool = False
@@ -52,6 +64,10 @@ class Pending:
     """What the tool gave."""
     calls: int = 0
     """Calls of other tools that it has made."""
+
+    def taint(self) -> None:
+        """Its tool has got something untrusted: what it does with that, and what it gives, is to be seen so."""
+        self.tainted = True
 
 
 @dataclass(kw_only=True, slots=True)
@@ -66,29 +82,56 @@ class Caller:
     budget: Budget
     telemetry: Telemetry
     emit: Emit
-    approve: Approve | None = None
+    approve: Asked | None = None
     journal: Journal | None = None
+    taint: Taint = "approve"
+    """What becomes of calls that reach out, or destroy, once something untrusted has been read."""
+    tainted: bool = False
+    """Whether there is something untrusted in what the model has read."""
     ends: float | None = field(default=None, init=False)
     """When the calls of this answer have to be done, whatever their tools declare, by the event loop's clock."""
 
     async def run(self, pending: Pending) -> ToolResult:
         """The result of a call. What goes wrong in a tool is its result; only what must end the run is raised."""
-        call, limit = pending.call, self.budget.limits.result_chars
+        call = pending.call
         description = self.tools[call.name].description if call.name in self.tools else ""
         with self.telemetry.tool(self.agent, call, description) as span:
             try:
                 pending.value = await self._in_time(pending)
-                return self._told(pending)
+                result = self._told(pending)
             except BaseException as error:
                 if not _is_for_the_model(error):
                     raise
                 span.failed(error)
-                masked = partial(_masked, self.tools[call.name], call.arguments) if pending.begun else str
-                words = shorten(_words(error, masked), limit)
-                secret = pending.begun and self.tools[call.name].secret_result
-                return ToolResult(call_id=call.id, name=call.name, content=words, is_error=True, secret=secret)
+                result = self._failed(pending, error)
+                if pending.begun and self.tools[call.name].policy.errors == "raise" and is_failure(error):
+                    pending.result = result
+                    raise self._fatal(pending, ToolFailed(f"{call.name}: {result.content}")) from error
             finally:
                 pending.ended = True
+            if pending.fatal is not None:
+                pending.result = result
+                raise self._fatal(pending, pending.fatal)
+            return result
+
+    def _failed(self, pending: Pending, error: BaseException) -> ToolResult:
+        """What the model reads of an error."""
+        call, told, secret, untrusted = pending.call, words(error), False, False
+        if pending.begun:
+            tool = self.tools[call.name]
+            hide = tool.policy.errors != "tell"
+            told, secret = words(error, partial(masked, tool, call.arguments), hide=hide), tool.secret_result
+            untrusted = _is_untrusted(pending, tool)
+        told = shorten(pending.note + told, self.budget.limits.result_chars)
+        return ToolResult(
+            call_id=call.id, name=call.name, content=told, is_error=True, secret=secret, untrusted=untrusted
+        )
+
+    def _fatal(self, pending: Pending, error: ToolFailed) -> ToolFailed:
+        """An error that ends the run, even if the tools around the call catch it."""
+        if pending.by is not None:
+            pending.by.fatal = error
+        return error
 
     def asking(self, tool: Tool) -> Context[Any]:
         """What a tool's `enabled` may ask for."""
@@ -107,6 +150,8 @@ class Caller:
             tools=self.tools.by_name,
             progress=to_nobody if self.emit is to_no_one else partial(self._progress, call),
             call=partial(self._call, pending),
+            caller=self,
+            pending=pending,
         )
 
     def _key(self, call: ToolCall) -> str:
@@ -117,14 +162,16 @@ class Caller:
         call, value = pending.call, pending.value
         if isinstance(value, ToolResult):  # from the journal
             return replace(value, call_id=call.id, name=call.name)
+        tool = self.tools[call.name]
         content = to_content(value, limit=self.budget.limits.result_chars)
         return ToolResult(
             call_id=call.id,
             name=call.name,
-            content=content.text,
+            content=pending.note + content.text,
             parts=content.parts,
-            full=content.full,
-            secret=self.tools[call.name].secret_result,
+            full=content.full and pending.note + content.full,
+            secret=tool.secret_result,
+            untrusted=_is_untrusted(pending, tool),
         )
 
     async def _in_time(self, pending: Pending) -> Any:
@@ -135,55 +182,81 @@ class Caller:
         if left > 0:
             with anyio.move_on_after(left):
                 return await self._permitted(pending)
-        ended = _ended(self.tools[pending.call.name]) if pending.begun else "was not run"
-        raise ToolTimeout(f"the time for the tool calls of this answer is over: {pending.call.name} {ended}")
+        how = ended(self.tools[pending.call.name]) if pending.begun else "was not run"
+        raise ToolTimeout(f"the time for the tool calls of this answer is over: {pending.call.name} {how}")
 
     async def _permitted(self, pending: Pending) -> Any:
         call = pending.call
         tool = self.tools[call.name]
-        if len(call.arguments) > self.budget.limits.argument_chars:
-            raise InvalidArguments(f"the arguments are longer than {self.budget.limits.argument_chars} characters")
-        if pending.denial:
-            raise ToolDenied(pending.denial)
+        self._check(pending)
         context = self.context(pending)
-        if tool.policy.approval is not False:
-            await self._approved(tool, call, context)
+        if isinstance(pending.answer, Answered):
+            return pending.answer.value
+        if isinstance(pending.answer, Denied):
+            raise ToolDenied(pending.answer.why or "not run: the call was not approved")
+        if pending.answer is None:
+            if tool.policy.elsewhere:
+                tool.values(call.arguments)  # what is wrong with them is the better answer
+                raise ToolDenied(f"not run: {tool.name} is run elsewhere, and nobody waits for that here")
+            await self._approved(pending, tool, context)
         return await self._journaled(pending, tool, context)
 
-    async def _approved(self, tool: Tool, call: ToolCall, context: Context[Any]) -> None:
+    def _check(self, pending: Pending) -> None:
+        longest = self.budget.limits.argument_chars
+        if len(pending.call.arguments) > longest:
+            raise InvalidArguments(f"the arguments are longer than {longest} characters")
+        if pending.denial:
+            raise ToolDenied(pending.denial)
+
+    async def _approved(self, pending: Pending, tool: Tool, context: Context[Any]) -> None:
         """Wait for somebody's yes, if the call needs one."""
-        shown = tool.values(call.arguments)  # nobody is asked about what would be refused anyway
-        needed = tool.policy.approval
-        if not isinstance(needed, bool):
-            is_needed = partial(needed, context, tool.values(call.arguments))
-            needed = await self._asked(is_needed)
-        if not needed:
+        tainted = tool.policy.reaches_out and self.is_tainted(pending)
+        if pending.cleared or (tool.policy.approval is False and not tainted):
             return
-        if self.approve is None:
-            raise ToolDenied(f"not run: {call.name} needs somebody's approval, and nobody can be asked here")
-        approval = Approval(
-            call=call,
-            arguments=shown,
-            effects=tool.policy.effects,
-            secrets=tool.arguments.secrets,
-            run_id=self.run_id,
-            deps=self.deps,
-        )
-        if await self._asked(partial(self.approve, approval)) is not True:
-            raise ToolDenied("not run: the call was not approved")
+        asked = await question(tool, pending.call, context, taint=self.taint, tainted=tainted)
+        if asked is not None:
+            if callable(self.approve):
+                await self.emit(ApprovalNeeded(call=pending.call))
+            await permit(asked, self.approve)
 
-    async def _asked(self, question: Callable[[], bool | Awaitable[bool]]) -> bool:
-        """The answer to a question; if asking fails, it is no, and the program's log says why."""
+    async def waits(self, pending: Pending, pause: Pause) -> Waiting | None:
+        """What a call waits for, if it does; one that would be refused anyway does not."""
+        call = pending.call
         try:
-            given = question()
-            return await given if isawaitable(given) else given
-        except ToolDenied:
-            raise
-        except Exception as error:
-            from logging import getLogger  # on first use: it costs a part of `import agentkit`
+            tool = self.tools[call.name]
+            self._check(pending)
+            if tool.policy.elsewhere:
+                values, tainted = tool.values(call.arguments), self.is_tainted(pending)
+            else:
+                tainted = tool.policy.reaches_out and self.is_tainted(pending)
+                context = self.context(pending)
+                asked = await question(tool, call, context, taint=self.taint, tainted=tainted)
+                pending.cleared = asked is None
+                if asked is None:
+                    return None
+                values, tainted = dict(asked.arguments), asked.tainted
+        except ToolError:
+            return None  # `run` comes to the same, and tells the model
+        now = pause.clock()
+        return Waiting(
+            call_id=call.id,
+            tool=call.name,
+            kind="elsewhere" if tool.policy.elsewhere else "approval",
+            digest=digest(tool, call, self.run_id),
+            fingerprint=fingerprint(tool),
+            asked_at=now,
+            expires_at=None if pause.expires is None else now + pause.expires,
+            shown=shown(values, tool.arguments.secrets),
+            tainted=tainted,
+        )
 
-            getLogger("agentkit").warning("asking for approval failed", exc_info=error)
-            raise ToolDenied(f"not run: asking for approval failed ({type(error).__name__})") from error
+    def is_tainted(self, pending: Pending | None) -> bool:
+        """Whether something untrusted may be behind a call: the conversation, or what a tool around it has got."""
+        while pending is not None:
+            if pending.tainted:
+                return True
+            pending = pending.by
+        return self.tainted
 
     async def _journaled(self, pending: Pending, tool: Tool, context: Context[Any]) -> Any:
         if self.journal is None or tool.policy.effects == "read":
@@ -225,17 +298,17 @@ class Caller:
             return await self._timed(pending, tool, context)
         key = ""
         if tool.policy.cache is not None:
-            key = _canonical(tool, pending.call.arguments)
+            key = canonical(tool, pending.call.arguments)
         return await tool.guard.call(lambda: self._timed(pending, tool, context), key)
 
     async def _timed(self, pending: Pending, tool: Tool, context: Context[Any]) -> Any:
         seconds = tool.policy.timeout or self.budget.limits.tool_seconds
         pending.begun = True
         if seconds is None:
-            return await tool.invoke(pending.call.arguments, context)
+            return await Watched(tool.invoke(pending.call.arguments, context), tool, tool.name)
         with anyio.move_on_after(seconds):
-            return await tool.invoke(pending.call.arguments, context)
-        raise ToolTimeout(f"{tool.name} took longer than {seconds:g} seconds and {_ended(tool)}")
+            return await Watched(tool.invoke(pending.call.arguments, context), tool, tool.name)
+        raise ToolTimeout(f"{tool.name} took longer than {seconds:g} seconds and {ended(tool)}")
 
     async def _progress(self, call: ToolCall, value: object) -> None:
         await self.emit(ToolProgress(call=call, value=value))
@@ -247,15 +320,17 @@ class Caller:
         call = ToolCall(
             id=caller.call.id + number,
             name=name,
-            arguments=_json(name, arguments),
+            arguments=as_json(name, arguments),
             key=self._key(caller.call) + number,
         )
         within = (*caller.within, self.tools[caller.call.name])
-        pending = Pending(call=call, denial=self._inner_denial(caller, name, within), within=within)
+        pending = Pending(call=call, denial=self._inner_denial(caller, name, within), within=within, by=caller)
         await self.emit(ToolStarted(call=call))
         began = anyio.current_time()
         result = pending.result = await self.run(pending)
         await self.emit(ToolFinished(call=call, result=result, seconds=anyio.current_time() - began))
+        if result.untrusted:
+            caller.taint()
         if result.is_error:
             raise ToolFailed(result.content)
         value = pending.value
@@ -267,64 +342,17 @@ class Caller:
             return f"not run: the call of {caller.call.name} has ended, and it can call nothing more"
         if name in self.tools and any(outer.function == self.tools[name].function for outer in within):
             return f"not run: {name} would call itself"
-        return self.denial()
+        return self.denial(name)
 
-    def denial(self) -> str | None:
+    def denial(self, name: str) -> str | None:
         """Takes one call of the run's limit; why that cannot be, if it cannot."""
-        if self.budget.take_tool_call():
-            return None
-        limit = self.budget.limits.tool_calls
-        return f"not run: this run may call at most {limit} tools; answer with what you have"
+        refusal = self.budget.take_tool_call(name)
+        return refusal and f"not run: {refusal}; answer with what you have"
 
 
-def _json(name: str, arguments: Mapping[str, Any]) -> str:
-    from pydantic_core import to_json  # on first use: it costs a good part of `import agentkit`
-
-    try:
-        return to_json(arguments, inf_nan_mode="constants").decode()
-    except (ValueError, RecursionError) as error:
-        raise InvalidArguments(f"the arguments for {name!r} have no JSON form: {error}") from None
-
-
-def _canonical(tool: Tool, arguments: str) -> str:
-    """What calls of the same arguments have in common: the values that the function gets, where these are plain.
-
-    Others as the model wrote them: what a type of somebody's own shows of itself need not be all that it is.
-    """
-    from json import dumps
-
-    written = tool.arguments.read(arguments)
-    plain = {name: value for name, value in tool.values(arguments).items() if type(value) in _PLAIN}
-    return dumps(written | plain, sort_keys=True)
-
-
-_PLAIN = (str, int, float, bool, type(None))
-
-
-def _masked(tool: Tool, arguments: str, words: str) -> str:
-    """An error's words without the values of arguments that are secret."""
-    if not tool.arguments.secrets:
-        return words
-    try:
-        given = tool.arguments.read(arguments)
-    except InvalidArguments:
-        return words
-    for text in sorted(_leaves([given.get(name) for name in tool.arguments.secrets]), key=len, reverse=True):
-        words = words.replace(text, "***").replace(repr(text)[1:-1], "***")
-    return words
-
-
-def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(each)
-    elif value not in (None, "", True, False):
-        yield str(value)
-
-
-def _ended(tool: Tool) -> str:
-    killed = is_async(tool.function) or tool.policy.isolation
-    return "was stopped" if killed else "was given up; it may still take effect"
+def _is_untrusted(pending: Pending, tool: Tool) -> bool:
+    """Whether what a call gives may hold what somebody outside has written."""
+    return tool.policy.gives_untrusted or (pending.tainted and tool.policy.trusted is None)
 
 
 def _known(earlier: Effect, effect: Effect, tool: Tool) -> ToolResult | None:
@@ -344,8 +372,9 @@ def _failed(effect: Effect, error: BaseException, tool: Tool) -> Effect:
     """How a call has ended that raised: by itself, or stopped from outside."""
     if not isinstance(error, Exception):
         return replace(effect, state="unknown")
-    words = type(error).__name__ if tool.secret_result or tool.arguments.secrets else _words(error)
-    told = ToolResult(call_id="", name=effect.tool, content=words, is_error=True)
+    hide = tool.policy.errors != "tell"
+    text = type(error).__name__ if tool.secret_result or tool.arguments.secrets else words(error, hide=hide)
+    told = ToolResult(call_id="", name=effect.tool, content=text, is_error=True, untrusted=tool.policy.gives_untrusted)
     return replace(effect, state="unknown" if isinstance(error, ToolTimeout) else "completed", result=told)
 
 
@@ -358,11 +387,3 @@ def _is_for_the_model(error: BaseException) -> bool:
     if isinstance(error, JournalFailed):
         return False
     return isinstance(error, Exception | anyio.get_cancelled_exc_class()) and not is_cancelled(error)
-
-
-def _words(error: BaseException, masked: Callable[[str], str] = str) -> str:
-    """An error in words a model can act on."""
-    text = masked(said(error))
-    if isinstance(error, ToolError):
-        return text or "the tool failed"
-    return f"{type(error).__name__}: {shorten(text, _ERROR_CHARS)}" if text else type(error).__name__

@@ -56,3 +56,6 @@ class Context(Generic[Deps]):
     Gives what that tool gave; the text of that, where a journal has it from an earlier run. Raises ToolError, in words
     for the model.
     """
+    caller: Any = field(default=None, repr=False)
+    """The run's own bookkeeping, for `Agent.run_within(ctx, ...)`, and this call's."""
+    pending: Any = field(default=None, repr=False)

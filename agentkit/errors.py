@@ -76,6 +76,8 @@ class ToolDefinitionError(ConfigError, TypeError):
 class ModelError(AgentError):
     """A model request, or the answer to it, failed."""
 
+    retry_after: float | None = None
+    """Seconds after which the server wants to be asked again, where it says so."""
     spent: Usage = Usage()
     """What the answer used that cannot be used itself, where the provider says so; the run's usage includes it."""
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias
+from typing import Any, Generic, TypeAlias, cast
 
 from typing_extensions import TypeVar
 
+from .errors import AgentError, LimitExceeded
 from .messages import AssistantMessage, Message, ToolCall, ToolResult, Usage
 from .models.base import HostedToolFinished as HostedToolFinished
 from .models.base import ModelResponse
@@ -13,6 +14,7 @@ from .models.base import ReasoningDelta as ReasoningDelta
 from .models.base import Retrying as Retrying
 from .models.base import TextDelta as TextDelta
 from .models.base import ToolCallDelta as ToolCallDelta
+from .paused import PausedRun
 
 Out = TypeVar("Out", default=str)
 
@@ -21,7 +23,8 @@ Out = TypeVar("Out", default=str)
 class RunResult(Generic[Out]):
     """What a run came to."""
 
-    output: Out
+    value: Out | None = None
+    """The output; None where the run was stopped before there was one."""
     messages: tuple[Message, ...]
     """The whole conversation, what came before this run included; give it as `history=` to go on."""
     usage: Usage
@@ -32,10 +35,42 @@ class RunResult(Generic[Out]):
     finish_reason: str
     """Why the last answer ended, in the provider's words; `length` if it was cut at the token limit."""
     run_id: str
+    agent: str = ""
+    """Who gave the last answer: another agent than the one that was run, after a hand-off."""
+    cost: float | None = None
+    """US dollars, as far as the prices are known."""
+    stopped: AgentError | None = None
+    """What stopped the run, where it ended before its time: a limit, or a call that waits for somebody."""
+    paused: PausedRun | None = None
+    """What `Agent.resume` goes on with, where the run waits for somebody."""
     conversation: str | None = None
     """What the server calls the conversation, where it keeps it: a thread's id."""
     trace_id: str | None = None
     """The run's trace in OpenTelemetry, as 32 hex digits, where it is recorded."""
+
+    @property
+    def output(self) -> Out:
+        """What the run was for.
+
+        Raises:
+            LimitExceeded: a limit stopped the run before there was an output.
+            RunPaused: the run waits for somebody.
+        """
+        if self.stopped is not None and self.value is None:
+            raise self.stopped
+        return cast("Out", self.value)
+
+    @property
+    def stopped_by(self) -> str | None:
+        """Which limit stopped the run, `iterations` for example, or `paused`; None if it came to its end."""
+        if self.stopped is None:
+            return None
+        return self.stopped.which if isinstance(self.stopped, LimitExceeded) else "paused"
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the last answer was cut at the token limit."""
+        return self.finish_reason == "length"
 
     @property
     def answer(self) -> AssistantMessage:

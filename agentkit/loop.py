@@ -1,38 +1,47 @@
 """The loop: ask the model, run the tools it asks for, tell it the results, until it answers or a limit is hit."""
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic
 
 import anyio
 
+from .budget import Budget, Hold, Need
 from .errors import (
     AgentError,
     ConfigError,
     JournalFailed,
+    LimitExceeded,
     ModelError,
     OutputError,
+    RunPaused,
     RunTimeout,
     SessionConflict,
     SessionError,
+    Truncated,
     said,
 )
-from .events import Emit, ModelAnswered, Out, RunFinished, RunResult, to_no_one
+from .events import Emit, LimitReached, ModelAnswered, Out, RunFinished, RunResult, to_no_one
 from .executor import Executor
-from .limits import Budget
-from .messages import AssistantMessage, Message, ToolResult, Usage, UserMessage, unanswered
-from .models.base import HoldsAnswers, ModelBackend, ModelRequest, ModelResponse
-from .sessions import Session, Stored
+from .history import History, bytes_of, session_errors
+from .limits import Circles
+from .messages import AssistantMessage, Message, ToolCall, ToolResult, Usage, UserMessage, is_tainted, unanswered
+from .models.base import HoldsAnswers, ModelResponse, ModelSettings
+from .paused import PausedRun
+from .resuming import Resumption
+from .role import Role
+from .sessions import Stored
 from .steps import Steps
 from .telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from .output import OutputType
+    pass
 
 _CLOSE_SECONDS = 30.0
 _CLOSE_SECONDS_WHEN_CANCELLED = 2.0
-_CHARS_PER_TOKEN = 4  # a rough figure, for providers that do not say what they used
+_CUT = "not run: your answer was cut at the token limit, so the arguments may be incomplete; be shorter, and call again"
+_BYTES_PER_TOKEN = 4  # rough figures, for what is not known yet and for providers that do not say
 
 
 @dataclass(kw_only=True, slots=True)
@@ -40,22 +49,13 @@ class Run(Generic[Out]):
     """One run of an agent: the only thing that changes while it goes on."""
 
     id: str
-    agent: str
-    model: ModelBackend
-    request: ModelRequest
-    """What each model call has in common; the messages are added."""
-    output: "OutputType[Out]"
-    messages: list[Message]
-    session: Session | None
+    role: Role[Out]
+    history: History
     budget: Budget
     executor: Executor
     steps: Steps
     telemetry: Telemetry
     emit: Emit
-    revision: int = 0
-    """The session's revision that this run has seen last."""
-    stored: int = 0
-    """How many of the messages the session has."""
     finish_reason: str = ""
     held: AssistantMessage | None = None
     """The answer that a server holds until it is told the results of its tool calls, if there is one."""
@@ -63,20 +63,38 @@ class Run(Generic[Out]):
     """The answer of an earlier run whose tool calls this one has answered first."""
     results_within: float | None = None
     """Seconds that the results of the last answer's tool calls may take."""
+    cut: bool = False
+    """Whether the last answer was cut in a tool call."""
     conversation: str | None = None
     """What the server calls the conversation, where it keeps it."""
     trace_id: str | None = None
+    resumes: Resumption | None = None
+    """The pause that this run goes on from, until it is taken up."""
+    pauses: int = 0
+    """How often the run has paused before."""
+    circles: Circles = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.circles = Circles(self.budget.limits.repeats)
+
+    @property
+    def messages(self) -> list[Message]:
+        """What has been said so far."""
+        return self.history.messages
 
     async def run(self, prompt: UserMessage | None) -> RunResult[Out]:
         """The loop, inside a span and a deadline, with an orderly end however it ends."""
-        with self.telemetry.agent(self.agent, self.model.info, self.request, self._conversation) as span:
+        role = self.role
+        with self.telemetry.agent(role.agent, role.model.info, role.request, self._conversation) as span:
             self.trace_id = span.trace_id
+            self.budget.begin()
             try:
                 result = await self._timed(prompt)
             except BaseException as error:
                 await self._close(error)
                 raise
             finally:
+                self.budget.end()
                 span.spent(self.budget.usage, self.finish_reason, self._conversation)
         await self.emit(RunFinished(result=result))
         return result
@@ -84,8 +102,13 @@ class Run(Generic[Out]):
     async def _timed(self, prompt: UserMessage | None) -> RunResult[Out]:
         seconds = self.budget.limits.seconds
         with anyio.move_on_after(seconds):
-            return await self.drive(prompt)
-        raise RunTimeout("seconds", seconds or 0)
+            try:
+                return await self.drive(prompt)
+            except LimitExceeded as error:
+                return await self._stopped(error)
+            except RunPaused as pause:
+                return self._result(None, pause)
+        return await self._stopped(RunTimeout("seconds", seconds or 0))
 
     async def drive(self, prompt: UserMessage | None) -> RunResult[Out]:
         """The loop itself.
@@ -102,26 +125,54 @@ class Run(Generic[Out]):
                 await self._act()
                 continue
             try:
-                output = self.output.parse(answer.text)
+                output = self.role.output.parse(answer.text)
             except OutputError as error:
                 self.messages.append(UserMessage(content=str(error)))
                 continue
-            await self._store()
+            await self.history.store()
             return self._result(output)
 
-    async def _ask(self) -> AssistantMessage:
+    async def _stopped(self, error: LimitExceeded) -> RunResult[Out]:
+        """What the caller wants of a run that has come to a limit."""
+        await self.emit(LimitReached(which=error.which, limit=error.limit))
+        how = self.budget.limits.on_limit
+        if how == "raise":
+            raise error
+        output: Out | None = None
+        if how == "answer" and not isinstance(error, RunTimeout):
+            with suppress(LimitExceeded, OutputError):
+                output = await self._answer_at_last(error)
+        await self._close(error)
+        return self._result(output, error)
+
+    async def _answer_at_last(self, error: LimitExceeded) -> Out:
+        """One last model call, which may call no tools."""
+        why = f"not run: the run has reached its limit of {error.limit:g} {error.which}; answer now, with what you have"
+        self.messages.extend(self.executor.settle(unanswered(self.messages), why))
+        return self.role.output.parse((await self._ask(last=True)).text)
+
+    async def _ask(self, *, last: bool = False) -> AssistantMessage:
         """One model call: its answer, which is now the conversation's last message."""
-        self.budget.start_iteration()
+        self.budget.require_iteration(last=last)
         await self.executor.offer(self.messages)
         step = self.steps.reserve("model", ModelResponse)
+        need = self._need()
+        hold = await self.budget.hold(need, last=last)
+        estimate = Usage(input_tokens=need.input)
         try:
-            response = await step(self._generate)
+            self.budget.start_iteration(last=last)
+            response = await step(lambda: self._generate(hold, last))
+            estimate = replace(estimate, output_tokens=bytes_of([response.message]) // _BYTES_PER_TOKEN)
+            self._spend(response.usage, estimate, pending=response.usage_pending)
         except ModelError as error:
-            self.budget.spend(error.spent)
+            self._spend(error.spent)
             raise
+        except anyio.get_cancelled_exc_class():
+            self._spend(Usage(), estimate)
+            raise
+        finally:
+            self.budget.release(hold)
         response = _keyed(response, f"{self.id}:{self.budget.iterations}")
-        estimate = self._estimate(response) if self.budget.limits.tokens else 0
-        self.budget.spend(response.usage, estimate=estimate, pending=response.usage_pending)
         self.finish_reason, self.results_within = response.finish_reason, response.results_within
         self.held = response.message if response.message.tool_calls else None
         self.conversation = response.conversation
@@ -129,68 +180,117 @@ class Run(Generic[Out]):
         await self.emit(ModelAnswered(response=response, iteration=self.budget.iterations))
         return response.message
 
-    async def _generate(self) -> ModelResponse:
+    async def _generate(self, hold: Hold, last: bool) -> ModelResponse:
+        model = self.role.model
         request = replace(
-            self.request,
+            self.role.request,
             messages=tuple(self.messages),
             tools=self.executor.caller.tools,
+            settings=self._settings(hold, last),
             tokens_left=self.budget.tokens_left,
         )
         on_delta = None if self.emit is to_no_one else self.emit
-        with self.telemetry.chat(self.model.info, request, self._conversation, stream=on_delta is not None) as span:
-            response = await self.model.generate(request, on_delta)
+        with self.telemetry.chat(model.info, request, self._conversation, stream=on_delta is not None) as span:
+            response = await model.generate(request, on_delta)
             if not isinstance(response, ModelResponse):
-                raise ConfigError(f"{self.model!r} gave {response!r:.100}; a backend's generate gives a ModelResponse")
+                raise ConfigError(f"{model!r} gave {response!r:.100}; a backend's generate gives a ModelResponse")
             span.answered(response)
         return response
+
+    def _settings(self, hold: Hold, last: bool) -> ModelSettings:
+        """How the model samples in this call: what is reserved bounds its answer, and the last one calls no tools."""
+        settings = self.role.request.settings
+        if hold.longest is not None:
+            settings = replace(settings, max_tokens=hold.longest)
+        if last and len(self.executor.caller.tools):
+            settings = replace(settings, tool_choice="none")
+        return settings
+
+    def _need(self) -> Need:
+        """What the next model call will take, where anything is limited for which that matters."""
+        if not self.budget.counts_tokens:
+            return Need()
+        request = self.role.request
+        sizes = bytes_of(self.messages) + len(request.instructions.encode())
+        return Need(input=sizes // _BYTES_PER_TOKEN, output=request.settings.max_tokens)
+
+    def _spend(self, usage: Usage, estimate: Usage = Usage(), *, pending: bool = False) -> None:
+        self.budget.spend(usage, estimate=estimate, pending=pending)
 
     async def _act(self) -> None:
         """Run the tool calls that wait for an answer, unless no model call is left that could read the results."""
         calls = unanswered(self.messages)
-        if not calls:
-            return
+        if calls and self.finish_reason == "length":
+            await self._refuse_the_cut(calls)
+        elif calls:
+            self.cut = False
+            await self._run(calls)
+
+    async def _run(self, calls: Sequence[ToolCall]) -> None:
         if self.held is None:
             self.held = self.taken_up = _last_answer(self.messages)
         self.budget.require_iteration()
-        if self.budget.iterations == 0:
+        if not self.finish_reason:
             await self.executor.offer(self.messages)  # a paused run: no model call has asked which tools there are
         if self.executor.caller.journal is not None:
-            await self._store()  # so that these very calls, and their keys, are there if the process dies now
-        self.messages += await self.executor.execute(calls, self.results_within)
-        await self._store()
+            await self.history.store()  # so that these very calls, and their keys, are there if the process dies now
+        self.executor.caller.tainted = is_tainted(self.messages)
+        results = await self.executor.execute(calls, self.results_within)
+        self.messages.extend(results)
+        await self.history.store()
+        if self.executor.waiting:
+            raise RunPaused(f"the run waits for {', '.join(each.tool for each in self.executor.waiting)}")
+        self.circles.turn(calls, results)
+        self._hand_off(results)
+
+    async def _refuse_the_cut(self, calls: Sequence[ToolCall]) -> None:
+        """Run no call of an answer that was cut at the token limit: the last one may say half of what was meant."""
+        if self.cut:
+            raise Truncated("two answers in a row were cut at the token limit in a tool call; raise max_tokens")
+        self.cut = True
+        self.messages.extend(self.executor.settle(calls, _CUT))
+        await self.history.store()
+
+    def _hand_off(self, results: Sequence[ToolResult]) -> None:
+        """Go on as another agent, if a tool was called that says so."""
+        for result in results:
+            if result.name in self.role.handoffs and not result.is_error:
+                self.role = self.role.handoffs[result.name]()
+                self.executor.take_over(self.role.agent, self.role.tools, self.role.taint)
+                return
 
     async def _load(self) -> None:
-        """What the session has."""
-        if self.session is not None:
-            session, step = self.session, self.steps.reserve("load", Stored)
-            with _session_errors():
-                known = await step(lambda: session.store.load(session.id))
-            self.messages, self.revision, self.stored = list(known.messages), known.revision, len(known.messages)
-
-    async def _store(self) -> None:
-        """Write what the session does not have yet: a step is stored whole or not at all."""
-        if self.session is not None and self.stored < len(self.messages):
-            session, step, fresh = self.session, self.steps.reserve("session", int), self.messages[self.stored :]
-            with _session_errors():
-                self.revision = await step(lambda: session.store.append(session.id, fresh, revision=self.revision))
-            self.stored += len(fresh)
+        """What the session has, or the pause that the run goes on from."""
+        resumes, caller, session = self.resumes, self.executor.caller, self.history.session
+        if resumes is None:
+            await self.history.load()
+        else:
+            step = self.steps.reserve("resume", Stored)
+            with session_errors():
+                self.history.begin_with(await step(lambda: resumes.take_up(self.role.tools, session, caller)))
+            self.executor.resumes, self.resumes = resumes, None
 
     async def _release(self) -> None:
         """Tell a server that waits for tool results that none will come; what it used is known now."""
         answer = self.held
-        if answer is not None and isinstance(self.model, HoldsAnswers):
-            model, step = self.model, self.steps.reserve("release", Usage)
+        if answer is not None and isinstance(self.role.model, HoldsAnswers):
+            model, step = self.role.model, self.steps.reserve("release", Usage)
             self.budget.spend(await step(lambda: model.release(answer)))
 
     async def _close(self, error: BaseException) -> None:
-        """Leave a history that a provider accepts and that says what happened, whatever ended the run."""
-        self.messages += self.executor.settle(unanswered(self.messages))
+        """Leave a history that a provider accepts and that says what happened, whatever ended the run.
+
+        A pause that could not be taken up is left as it is.
+        """
+        if self.resumes is not None:
+            return
+        self.messages.extend(self.executor.settle(unanswered(self.messages)))
         if self._must_release(error):
             await self._in_spite_of(error, self._release, "the server's run could not be cancelled")
         if isinstance(error, AgentError):
             error.run_id, error.history, error.usage = self.id, tuple(self.messages), self.budget.usage
         if isinstance(error, JournalFailed) or not isinstance(error, SessionError):
-            await self._in_spite_of(error, self._store, "the session could not be stored")
+            await self._in_spite_of(error, self.history.store, "the session could not be stored")
 
     def _must_release(self, error: BaseException) -> bool:
         """Whether a server may still hold an answer, and it is for this run to say that nobody will go on from it."""
@@ -209,15 +309,31 @@ class Run(Generic[Out]):
         if scope.cancelled_caught:
             error.add_note(f"{failed} within {seconds:g} seconds")
 
-    def _result(self, output: Out) -> RunResult[Out]:
+    def _result(self, output: Out | None, stopped: AgentError | None = None) -> RunResult[Out]:
+        paused, session = None, self.history.session
+        if isinstance(stopped, RunPaused):
+            paused = PausedRun(
+                run_id=self.id,
+                agent=self.role.agent,
+                waiting=self.executor.waiting,
+                number=self.pauses + 1,
+                messages=() if session else tuple(self.messages),
+                session=session.id if session else None,
+                revision=self.history.revision,
+                spent=self.budget.spent(),
+            )
         return RunResult(
-            output=output,
+            value=output,
             messages=tuple(self.messages),
             usage=self.budget.usage,
             iterations=self.budget.iterations,
             tool_calls=self.budget.tool_calls,
             finish_reason=self.finish_reason,
             run_id=self.id,
+            agent=self.role.agent,
+            cost=self.budget.cost,
+            stopped=stopped,
+            paused=paused,
             conversation=self.conversation,
             trace_id=self.trace_id,
         )
@@ -225,12 +341,7 @@ class Run(Generic[Out]):
     @property
     def _conversation(self) -> str | None:
         """What traces call the conversation."""
-        return self.session.id if self.session else self.conversation
-
-    def _estimate(self, response: ModelResponse) -> int:
-        """Tokens of a model call whose provider does not say."""
-        said = [response.message, *self.messages]
-        return sum(_length(message) for message in said) // _CHARS_PER_TOKEN
+        return self.history.session.id if self.history.session else self.conversation
 
 
 def _keyed(response: ModelResponse, place: str) -> ModelResponse:
@@ -245,26 +356,5 @@ def _keyed(response: ModelResponse, place: str) -> ModelResponse:
     return replace(response, message=replace(message, tool_calls=calls))
 
 
-@contextmanager
-def _session_errors() -> Generator[None]:
-    """A store's own exceptions, a full disk's for example, are a SessionError to the caller."""
-    try:
-        yield
-    except AgentError:
-        raise
-    except Exception as error:
-        raise SessionError(f"the store failed with {type(error).__name__}: {said(error)}") from error
-
-
 def _last_answer(messages: Sequence[Message]) -> AssistantMessage | None:
     return next((message for message in reversed(messages) if isinstance(message, AssistantMessage)), None)
-
-
-def _length(message: Message) -> int:
-    match message:
-        case UserMessage():
-            return len(message.text)
-        case AssistantMessage():
-            return len(message.text) + sum(len(call.arguments) for call in message.tool_calls)
-        case ToolResult():
-            return len(message.content)

@@ -254,8 +254,8 @@ def _plus(a: int | None, b: int | None) -> int | None:
 
 
 def is_tainted(messages: Iterable[Message]) -> bool:
-    """Whether something untrusted is among what the model reads."""
-    return any(m.untrusted for m in messages if not isinstance(m, AssistantMessage))
+    """Whether something untrusted is among what the model reads, what hosted tools have found or run included."""
+    return any(bool(m.hosted_calls) if isinstance(m, AssistantMessage) else m.untrusted for m in messages)
 
 
 def unanswered(messages: Sequence[Message]) -> tuple[ToolCall, ...]:

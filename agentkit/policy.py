@@ -6,12 +6,13 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from inspect import isawaitable
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from .context import Context
 from .errors import ToolDefinitionError
 
 Effects: TypeAlias = Literal["read", "write", "external", "destructive"]
+Errors: TypeAlias = Literal["tell", "hide", "raise"]
 Enabled: TypeAlias = Callable[[Context[Any]], bool | Awaitable[bool]]
 NeedsApproval: TypeAlias = Callable[[Context[Any], Mapping[str, Any]], bool | Awaitable[bool]]
 
@@ -28,6 +29,9 @@ class PolicyOptions(TypedDict, total=False):
     breaker: int | None
     approval: bool | NeedsApproval
     effects: Effects | None
+    trusted: bool | None
+    errors: Errors
+    elsewhere: bool
     sequential: bool
     enabled: Enabled | None
     isolation: Literal["process"] | None
@@ -62,6 +66,14 @@ class Policy:
     effects: Effects | None = None
     """What a call does: `read` nothing but look, `write` change what is ours, `external` reach the world outside,
     `destructive` what cannot be undone. None if nothing is said."""
+    trusted: bool | None = None
+    """Whether what it gives is ours: False if it may hold what somebody outside has written, such as pages and mails.
+    None: that of `external` tools, and of those that have called untrusted ones, is not."""
+    errors: Errors = "tell"
+    """What becomes of an exception: the model is told its words (`tell`), or its type only (`hide`), or the run ends
+    with it (`raise`). What the tool says with ToolFailed is always told."""
+    elsewhere: bool = False
+    """Whether the call is made by others, outside of the run, which waits for their answer; the body never runs."""
     sequential: bool = False
     """Whether no other call of the same answer may go on while this one does; calls that tools make do not count."""
     enabled: Enabled | None = None
@@ -86,6 +98,8 @@ class Policy:
                 raise ToolDefinitionError(
                     f"{name}={getattr(self, name)!r}: must be one of {', '.join(map(str, kinds))}"
                 )
+        if self.errors not in _ERRORS:
+            raise ToolDefinitionError(f"errors={self.errors!r}: write one of {', '.join(map(repr, _ERRORS))}")
         if self.effects not in _EFFECTS:
             raise ToolDefinitionError(f"effects={self.effects!r}: write one of {', '.join(map(repr, _EFFECTS[1:]))}")
         if self.isolation not in (None, "process"):
@@ -109,6 +123,10 @@ class Policy:
                 f"cache={self.cache!r}: a kept result stands for a call that is not made, which is right only for "
                 "what looks and changes nothing; say effects='read', or leave cache out"
             )
+        if self.elsewhere and (here := sorted(self.declared.keys() & _HERE)):
+            raise ToolDefinitionError(
+                f"elsewhere=True: the call is not made here, so {here[0]}= would do nothing; leave it out"
+            )
 
     @property
     def declared(self) -> dict[str, Any]:
@@ -119,6 +137,16 @@ class Policy:
         """The same, but only where another predicate holds too."""
         own = self.enabled
         return replace(self, enabled=enabled if own is None else _Both(own, enabled))
+
+    @property
+    def gives_untrusted(self) -> bool:
+        """Whether what the tool itself gives may hold what somebody outside has written."""
+        return self.effects == "external" if self.trusted is None else not self.trusted
+
+    @property
+    def reaches_out(self) -> bool:
+        """Whether a call may carry something out of the house, or destroy it."""
+        return self.effects in ("external", "destructive")
 
     @property
     def may_repeat(self) -> bool:
@@ -140,13 +168,29 @@ async def answer(given: bool | Awaitable[bool]) -> bool:
     return bool(await given if isawaitable(given) else given)
 
 
+_ERRORS = get_args(Errors)
 _EFFECTS = (None, "read", "write", "external", "destructive")
 _FLAGS: dict[str, tuple[object, ...]] = {
     "idempotent": (True, False),
     "sequential": (True, False),
     "repair": (True, False),
+    "elsewhere": (True, False),
+    "trusted": (True, False, None),
     "strict": (True, False, None),
 }
+_HERE = {
+    "timeout",
+    "retries",
+    "concurrency",
+    "rate",
+    "cache",
+    "breaker",
+    "approval",
+    "errors",
+    "sequential",
+    "isolation",
+}
+"""Options that say how a call is made here."""
 _CALLABLE_OR: dict[str, tuple[object, ...]] = {"enabled": (None,), "approval": (True, False)}
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 

@@ -77,6 +77,35 @@ class Tool:
             _declare(function, replace(declared, built=first))
         return first
 
+    @classmethod
+    def elsewhere(
+        cls, name: str, description: str, parameters: Mapping[str, Any], **policy: Unpack[PolicyOptions]
+    ) -> "Tool":
+        """A tool that others run, outside of the run: its calls make the run pause, and are answered on `resume`.
+
+        Args:
+            name: What the model calls it.
+            description: What the model reads about it.
+            parameters: The JSON Schema of its arguments, an object.
+            policy: As for `@tool`.
+
+        Raises:
+            ToolDefinitionError: the name or the schema is none that a tool can have.
+        """
+        from .elsewhere import arguments_of, nobody  # on first use: they need pydantic
+        from .schema import check_name
+
+        check_name(name)
+        arguments = arguments_of(name, parameters)
+        return cls(
+            name=name,
+            description=description,
+            parameters={"additionalProperties": False, "properties": {}, **arguments.schema},
+            function=nobody,
+            arguments=arguments,
+            policy=replace(Policy(**policy), elsewhere=True),
+        )
+
     async def invoke(self, arguments: str | bytes, context: Context[Any]) -> object:
         """Call the function with arguments in JSON; sync functions run in a worker thread, their contextvars kept.
 

@@ -101,19 +101,19 @@ async def test_spent_tokens_stop_the_run_before_the_next_model_call() -> None:
     """No model call begins once the tokens are used up."""
     model = ScriptedModel([[call("units_left", sku="A-1")]] * 9)
     with pytest.raises(LimitExceeded) as caught:
-        await Agent(model, tools=[units_left], limits=Limits(tokens=30)).run("?")
+        await Agent(model, tools=[units_left], limits=Limits(tokens=45)).run("?")
     assert caught.value.which == "tokens"
     assert len(model.requests) == 2
 
 
 async def test_where_the_provider_does_not_say_tokens_are_estimated() -> None:
-    """An unknown usage is not free: the limit counts about one token for four characters."""
+    """An unknown usage is not free: about one token for four characters is counted, and reserved for the next call."""
     silent = ModelResponse(message=AssistantMessage(tool_calls=(call("units_left", sku="A" * 4000),)))
     model = ScriptedModel([silent] * 9)
     with pytest.raises(LimitExceeded) as caught:
         await Agent(model, tools=[units_left], limits=Limits(tokens=1500)).run("?")
     assert caught.value.which == "tokens"
-    assert len(model.requests) == 2
+    assert len(model.requests) == 1
     assert caught.value.usage == Usage()
 
 

@@ -40,7 +40,7 @@ class Files:
         reading: list[Callable[..., str]] = [self.list_files, self.read_file, self.find_in_files]
         return [*reading, self.write_file, self.edit_file, self.delete_file] if self.write else reading
 
-    @tool(effects="read")
+    @tool(effects="read", trusted=False)
     def list_files(self, folder: str = ".") -> str:
         """List the files and folders in a folder.
 
@@ -53,7 +53,7 @@ class Files:
             lines.append(f"[cut at {_MAX_LISTED} entries, there are more; find_in_files finds files by name too]")
         return "\n".join(lines) or "[the folder is empty]"
 
-    @tool(effects="read")
+    @tool(effects="read", trusted=False)
     def read_file(self, path: str, offset: int = 0) -> str:
         """Read a text file.
 
@@ -72,7 +72,7 @@ class Files:
         note = f"[cut at byte {offset + end} of {size}; read on with offset={offset + end}]"
         return f"{data[:end].decode('utf-8', 'replace')}\n{note}"
 
-    @tool(effects="read")
+    @tool(effects="read", trusted=False)
     def find_in_files(self, text: str, folder: str = ".", ignore_case: bool = False) -> str:
         """Find which files mention some words, and the lines, in a folder and all folders in it.
 

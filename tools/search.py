@@ -69,7 +69,7 @@ class Search:
         """The tool, for an agent."""
         return [self.search_files]
 
-    @tool(effects="read")
+    @tool(effects="read", trusted=False)
     def search_files(self, query: str) -> str:
         """Search all files for the passages that fit some words best.
 

@@ -62,7 +62,7 @@ class Shell:
         told = f"Run one of these programs, and read what it prints: {', '.join(self.commands)}. There is no shell."
         run = self.run_command
 
-        @tool(description=told, effects="destructive", approval=True, sequential=True)
+        @tool(description=told, effects="destructive", approval=True, sequential=True, trusted=False)
         async def run_command(command: str) -> str:
             """Run a program.
 
@@ -73,7 +73,7 @@ class Shell:
 
         return [run_command]
 
-    @tool(effects="destructive", approval=True, sequential=True)
+    @tool(effects="destructive", approval=True, sequential=True, trusted=False)
     async def run_command(self, command: str) -> str:
         """Run a shell command, and read what it prints. What it leaves running is stopped.
 

@@ -100,7 +100,7 @@ class Database:
             text = str((await self._told(kind="table", statement=table))["table"])
         return self._cut(text.splitlines(), 0)
 
-    @tool(effects="read", concurrency=_AT_ONCE)
+    @tool(effects="read", concurrency=_AT_ONCE, trusted=False)
     async def query(self, statement: str, parameters: list[Value] | dict[str, Value] | None = None) -> str:
         """Ask the database with one SQL SELECT. The result is JSON: the columns' names, then a line for each row.
 

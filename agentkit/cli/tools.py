@@ -9,11 +9,11 @@ import anyio
 
 from agentkit import ConfigError, Limits, Telemetry, Tool, ToolCall, ToolFailed, ToolRegistry, ToolResult
 from agentkit.approval import Approval
+from agentkit.budget import Budget
 from agentkit.caller import Caller
 from agentkit.dialects import strict
 from agentkit.events import to_no_one
 from agentkit.executor import Executor
-from agentkit.limits import Budget
 from agentkit.loader import available_tools
 from agentkit.steps import Inline
 

@@ -7,19 +7,22 @@ history on every call, are not used (`benchmarks/` shows what that saves).
 import importlib.util
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import anyio
 from anyio.lowlevel import RunVar, current_token
 
-from agentkit.errors import ConfigError, ModelError
+from agentkit.errors import BadResponse, ConfigError, ModelError
 
 from .base import ModelInfo
+from .reading import CLOSE_SECONDS, Watch, bounded, close, leave, whole
+from .secrets import guard_logs, strike
 from .sse import Event, EventSplitter
 
 if TYPE_CHECKING:
@@ -31,8 +34,13 @@ CONCURRENCY = 200
 """Requests to one server at the same time; further ones wait."""
 LANE = 25
 """Requests that share one connection pool: a pool looks through all its connections for each of them."""
-CLOSE_SECONDS = 2.0
 DRAIN_SECONDS = 0.5
+CONNECT_SECONDS = 5.0
+HEAD_SECONDS = IDLE_SECONDS = 600.0
+"""Until an answer begins, and from one sign of life to the next: models that think say nothing for minutes."""
+REQUEST_SECONDS = 3600.0
+LARGEST = 16_000_000
+"""Bytes of one answer, counted when they are decompressed."""
 
 _OPENAI = "https://api.openai.com/v1"
 _LOOPBACK = re.compile(r"^(localhost|127(\.\d+){3}|::1)$")
@@ -164,9 +172,15 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     """On top of those that every request has; `Content-Type` is `application/json` unless it stands here."""
     timeout: float | None = None
-    """Seconds, instead of the client's own time limit."""
-    retries: int | None = None
-    """How often the SDK sends it again if it fails, instead of its usual two times."""
+    """Seconds until the answer begins; not given, ten minutes, or what a client of the caller's own says."""
+    idle_timeout: float | None = None
+    """Seconds from one event, or one piece of a body, to the next; not given, as `timeout`."""
+    until: float = inf
+    """When all must be done, by the event loop's clock."""
+    largest: int = LARGEST
+    """Bytes of the answer, decompressed."""
+    retries: int | None = 0
+    """How often the SDK sends it again if it fails; `None` for its usual two times."""
 
 
 @dataclass(slots=True)
@@ -191,11 +205,13 @@ class Door:
             ModelError: the request failed, or `read` raised it; which one says how, and no key stands in it.
         """
         async with self._limit, self._lane() as client:
-            response = await self._send(client, call, stream=False)
+            watch = self._watch(client, call)
+            response = await self._send(client, call, watch)
             try:
-                return read(response.content, response.headers)
+                body = await _mapped(client, whole(response, watch))
+                return read(body, response.headers)
             except ModelError as error:
-                _strike(error, client, response)
+                _complete(error, client, response)
                 raise
 
     @asynccontextmanager
@@ -211,27 +227,32 @@ class Door:
                 in it.
         """
         async with self._limit, self._lane() as client:
-            response = await self._send(client, call, stream=True)
+            watch = self._watch(client, call)
+            response = await self._send(client, call, watch)
             chunks = response.aiter_bytes()
             patience = 0.0
             try:
-                async with aclosing(_events(chunks, client)) as events:
+                async with aclosing(_events(chunks, response, client, watch)) as events:
                     yield events
                     patience = DRAIN_SECONDS
             except ModelError as error:
-                _strike(error, client, response)
+                _complete(error, client, response)
                 raise
             finally:
-                await _leave(chunks, patience)
-                with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-                    await response.aclose()
+                await leave(chunks, patience)
+                await close(response)
 
     def strike(self, error: ModelError) -> None:
         """Strike this server's keys out of an error that was raised outside of a request."""
         for lane in self._lanes:
-            _strike(error, lane.client, None)
+            strike(error, lane.client, None)
 
-    async def _send(self, client: "AsyncOpenAI", call: Call, *, stream: bool) -> Any:
+    def _watch(self, client: "AsyncOpenAI", call: Call) -> Watch:
+        timeout = HEAD_SECONDS if call.timeout is None and self._server.client is None else call.timeout
+        idle = timeout if call.idle_timeout is None else call.idle_timeout
+        return Watch(client.base_url.host, timeout, idle, call.until, call.largest)
+
+    async def _send(self, client: "AsyncOpenAI", call: Call, watch: Watch) -> Any:
         import httpx2
         import openai
 
@@ -239,10 +260,10 @@ class Door:
 
         if _loopback_only and not _LOOPBACK.match(client.base_url.host):
             raise ConfigError(f"a request to {client.base_url.host!r} was made where real models are forbidden")
-        more: Any = {} if call.method == "delete" else {"stream": stream, "stream_cls": openai.AsyncStream[Any]}
+        more: Any = {} if call.method == "delete" else {"stream": True, "stream_cls": openai.AsyncStream[Any]}
         if call.method == "post":
             more["content"] = call.body
-        with mapped(client):
+        with mapped(client), watch.head():
             return await getattr(client, call.method)(
                 call.path if self._server.client else f"{str(client.base_url).rstrip('/')}{call.path}",  # it is cheaper
                 cast_to=httpx2.Response,
@@ -257,6 +278,7 @@ class Door:
             lane = _Lane(self._server.connect())
             if not self._lanes and self._server.client is None:
                 await anext(self._closer)
+            guard_logs(lane.client)
             self._lanes.append(lane)
         lane.busy += 1
         try:
@@ -275,13 +297,12 @@ class Door:
 
 
 def _http_client() -> Any:
-    """The SDK's aiohttp client where it can be had, which is much faster under load; None for its usual one."""
-    on_asyncio = "trio" not in type(current_token().native_token).__module__
-    if not on_asyncio or importlib.util.find_spec("aiohttp") is None:
-        return None
-    from openai import DefaultAioHttpClient
+    """The SDK's aiohttp client where it can be had, which is much faster under load; else its usual one."""
+    from openai import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
-    return DefaultAioHttpClient()
+    on_asyncio = "trio" not in type(current_token().native_token).__module__
+    fast = on_asyncio and importlib.util.find_spec("aiohttp") is not None
+    return bounded(DefaultAioHttpClient if fast else DefaultAsyncHttpxClient)()
 
 
 @cache
@@ -302,7 +323,15 @@ def _options() -> Any:
     )
     headers = {"Content-Type": "application/json", **{f"X-Stainless-{name}": Omit() for name in told}}
     defaults = dict.fromkeys(("max_retries", "timeout", "post_parser"), not_given)  # else each request copies them
-    return {"headers": headers, "security": {"bearer_auth": True}, "params": {}, **defaults}
+    return {"headers": headers, "security": {"bearer_auth": True}, "params": {}, "follow_redirects": False, **defaults}
+
+
+@cache
+def _timeout(seconds: float | None) -> Any:
+    """The client's own time limits: `Watch` has the others."""
+    import httpx2
+
+    return httpx2.Timeout(None, connect=CONNECT_SECONDS if seconds is None else seconds)
 
 
 def _options_of(call: Call) -> Any:
@@ -316,35 +345,42 @@ def _options_of(call: Call) -> Any:
     return options
 
 
-async def _events(chunks: AsyncIterator[bytes], client: "AsyncOpenAI") -> AsyncGenerator[Event]:
+async def _events(
+    chunks: AsyncGenerator[bytes], response: Any, client: "AsyncOpenAI", watch: Watch
+) -> AsyncGenerator[Event]:
+    splitter, body, start = EventSplitter(), list[bytes](), b""
+    while (chunk := await _mapped(client, watch.next(chunks))) is not None:
+        if body or (splitter.untouched and chunk.lstrip()[:1] == b"{"):
+            body.append(chunk)
+            watch.moved()
+            continue
+        events = splitter.feed(chunk)
+        for event in events:
+            yield event
+        if any(event.name != "ping" for event in events):
+            watch.moved()
+        if not splitter.any and len(start) < 2000:
+            start += chunk
+    if body:
+        yield Event("", b"".join(body))
+    elif not splitter.any and start.strip() and "event-stream" not in response.headers.get("content-type", ""):
+        from .http_errors import bad_response
+
+        raise bad_response("it is not a stream of events", start)
+
+
+async def _mapped(client: "AsyncOpenAI", work: Awaitable[T]) -> T:
     from .http_errors import mapped
 
-    splitter, whole = EventSplitter(), b""
     with mapped(client):
-        async for chunk in chunks:
-            if whole or (splitter.untouched and chunk.lstrip()[:1] == b"{"):
-                whole += chunk
-                continue
-            for event in splitter.feed(chunk):
-                yield event
-    if whole:
-        yield Event("", whole)
+        return await work
 
 
-def _strike(error: ModelError, client: "AsyncOpenAI", response: Any) -> None:
-    from .http_errors import strike
-
-    strike(error, client, response and response.request)
-
-
-async def _leave(chunks: AsyncIterator[bytes], patience: float) -> None:
-    """Read on for so many seconds, and then break off in the middle of a wait.
-
-    httpx2 reads through generators inside generators and closes only the outermost: an exception that comes out of the
-    innermost one ends them all.
-    """
-    with anyio.CancelScope(shield=True, deadline=anyio.current_time() + patience) as scope, suppress(Exception):
-        if not patience:
-            scope.cancel()
-        async for _ in chunks:
-            pass
+def _complete(error: ModelError, client: "AsyncOpenAI", response: Any) -> None:
+    """Add to an error what is known of its answer, and strike the secrets out of it."""
+    if isinstance(error, BadResponse):
+        error.status = error.status or response.status_code
+        kind = response.headers.get("content-type") or "none"
+        error.args = (f"{error} (HTTP {response.status_code}, content type {kind[:100]!r})", *error.args[1:])
+    error.request_id = error.request_id or response.headers.get("x-request-id")
+    strike(error, client, response.request)

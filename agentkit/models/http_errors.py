@@ -2,11 +2,12 @@
 
 import re
 import sys
-from base64 import b64encode
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isfinite
 from typing import Any
-from urllib.parse import quote
 
 import httpx2
 import openai
@@ -24,11 +25,12 @@ from agentkit.errors import (
     ServerFailed,
 )
 
+from .secrets import strike
+
 TOO_LONG = re.compile(
     r"context[ _](length|window)|maximum (context|prompt)|too many tokens|prompt is too long", re.IGNORECASE
 )
 """How servers say that a conversation does not fit the model."""
-_SECRET = re.compile("auth|key|token|secret", re.IGNORECASE)
 _OUT_OF_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 
 
@@ -60,25 +62,33 @@ def _transport(name: str) -> Any:
 
 
 def _of_connection(cause: BaseException, host: str) -> ModelError:
+    if isinstance(cause, _transport("DecodingError")):
+        return bad_response("it is not compressed as it says", b"")
     if isinstance(cause, _transport("TimeoutException")) and not isinstance(cause, _transport("ConnectTimeout")):
         return ModelTimeout(f"{host!r} did not answer in time; try again, or raise ModelSettings(timeout=...)")
     return ConnectionFailed(f"no connection to {host!r}, or it broke: {_said(cause)}")
 
 
 def _of_status(error: openai.APIStatusError) -> ModelError:
+    headers = error.response.headers
     told = error.body if isinstance(error.body, Mapping) else {}
     said = told.get("message") or told.get("detail")  # of servers built on FastAPI, a text or a list
     message = str(said or error.message)[:2000]
     if error.status_code == 404 and (told.get("code") == "unknown_url" or not said or said == "Not Found"):
         url = error.request.url
         message += f" at {url.scheme}://{url.netloc.decode()}{url.path}; does the base URL end in /v1?"
-    return of_code(
+    if error.response.is_redirect:
+        message = f"the server redirects to another address, where no key is sent; set the base URL to it: {message}"
+    found = of_code(
         error.status_code,
         str(told.get("code") or told.get("type") or ""),
         message,
-        retry_after=_retry_after(error.response.headers),
+        retry_after=_retry_after(headers),
         request_id=error.request_id,
     )
+    if (asked := headers.get("x-should-retry")) in ("true", "false"):
+        found.retryable = asked == "true"
+    return found
 
 
 def of_code(
@@ -104,54 +114,29 @@ def bad_response(why: str, body: bytes) -> BadResponse:
     return BadResponse(f"the server's answer cannot be understood: {why}; it starts {start[:200]!r}", body=start)
 
 
-def strike(error: ModelError, client: openai.AsyncOpenAI, request: Any) -> None:
-    """Strike the secrets of a request out of an error and what caused it: servers echo keys in their answers."""
-    secrets = _secrets(client, request)
-    link: BaseException | None = error
-    while isinstance(link, ModelError):
-        link.args = tuple(_redacted(arg, secrets) if isinstance(arg, str) else arg for arg in link.args)
-        for name, value in vars(link).items():
-            if isinstance(value, str):
-                setattr(link, name, _redacted(value, secrets))
-        link = link.__cause__
-
-
-def _secrets(client: openai.AsyncOpenAI, request: Any) -> list[str]:
-    """The client's key, and what the request was sent with: a key may be fetched anew for each request."""
-    told = [client.api_key, client.base_url.password]
-    if request is not None:
-        pairs = [*request.headers.items(), *request.url.params.multi_items()]
-        told += [value.rpartition(" ")[2] for name, value in pairs if _SECRET.search(name)]
-    forms = {form for key in told if len(key) > 3 for form in (key, quote(key, safe=""), _base64(key))}
-    return sorted(forms, key=len, reverse=True)
-
-
-def _base64(text: str) -> str:
-    return b64encode(text.encode()).decode().rstrip("=")
-
-
-def _redacted(text: str, secrets: Iterable[str]) -> str:
-    """The text without the secrets, nor the first part of one where it was cut, from eight characters on."""
-    for secret in secrets:
-        before, *parts = text.replace(secret, "***").split(secret[:8])
-        text = before + "".join("***" + part[_shared(part, secret[8:]) :] for part in parts)
-    return text
-
-
-def _shared(a: str, b: str) -> int:
-    """How many characters two texts have in common at their beginning."""
-    return next((n for n, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), min(len(a), len(b)))
-
-
 def _said(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `retry-after` (RFC 9110 10.2.3; of its two forms, the number)."""
+    """Seconds to wait, from `retry-after-ms` or `retry-after` (RFC 9110 10.2.3: a number, or a date)."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(headers[name]) * unit)
+            seconds = float(headers[name]) * unit
         except (KeyError, ValueError):
             continue
-    return None
+        if isfinite(seconds):
+            return max(0.0, seconds)
+    when = _date(headers.get("retry-after"))
+    if when is None:
+        return None
+    now = _date(headers.get("date")) or datetime.now(UTC)  # by the server's own clock, if it tells
+    return max(0.0, (when - now).total_seconds())
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text or "")
+    except (ValueError, OverflowError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -2,12 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from agentkit.errors import ConfigError
-
-from .base import SessionStore
+from .base import SessionStore, check_id
 from .memory import MemoryStore
-
-_ID_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,5 +22,4 @@ class Session:
     store: SessionStore = field(default_factory=MemoryStore, repr=False)
 
     def __post_init__(self) -> None:
-        if not self.id or not self.id.isprintable() or len(self.id.encode("utf-8", "replace")) > _ID_BYTES:
-            raise ConfigError(f"session id {self.id[:80]!r}: must be 1 to {_ID_BYTES} bytes of printable text")
+        check_id(self.id)

@@ -1,0 +1,78 @@
+"""The conversation of one run, and the session that keeps it."""
+
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from .errors import AgentError, SessionError, said
+from .messages import AssistantMessage, Message, ToolResult, UserMessage
+from .sessions import Session, Stored
+from .steps import Steps
+
+
+@dataclass(kw_only=True, slots=True)
+class History:
+    """What has been said so far, and how much of it the session has."""
+
+    messages: list[Message]
+    session: Session | None
+    steps: Steps
+    revision: int = 0
+    """The session's revision that this run has seen last."""
+    stored: int = 0
+    """How many of the messages the session has."""
+
+    async def load(self) -> None:
+        """What the session has.
+
+        Raises:
+            SessionError: it cannot be read.
+        """
+        if self.session is not None:
+            session, step = self.session, self.steps.reserve("load", Stored)
+            with session_errors():
+                known = await step(lambda: session.store.load(session.id))
+            self.begin_with(known)
+
+    def begin_with(self, known: Stored) -> None:
+        """Go on from what is known."""
+        self.messages[:], self.revision, self.stored = known.messages, known.revision, len(known.messages)
+
+    async def store(self) -> None:
+        """Write what the session does not have yet: a step is stored whole or not at all.
+
+        Raises:
+            SessionError: it could not be written.
+        """
+        if self.session is not None and self.stored < len(self.messages):
+            session, step, fresh = self.session, self.steps.reserve("session", int), self.messages[self.stored :]
+            with session_errors():
+                self.revision = await step(lambda: session.store.append(session.id, fresh, revision=self.revision))
+            self.stored += len(fresh)
+
+
+def bytes_of(messages: Iterable[Message]) -> int:
+    """How long the text of these messages is."""
+    return sum(map(_length, messages))
+
+
+@contextmanager
+def session_errors() -> Generator[None]:
+    """A store's own exceptions, a full disk's for example, are a SessionError to the caller."""
+    try:
+        yield
+    except AgentError:
+        raise
+    except Exception as error:
+        raise SessionError(f"the store failed with {type(error).__name__}: {said(error)}") from error
+
+
+def _length(message: Message) -> int:
+    match message:
+        case UserMessage():
+            text = message.text
+        case AssistantMessage():
+            text = message.text + "".join(call.name + call.arguments for call in message.tool_calls)
+        case ToolResult():
+            text = message.content
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
