@@ -11,6 +11,7 @@ import anyio
 from typing_extensions import Unpack
 
 from .approval import Asked, Taint, pause_of
+from .asker import Asker
 from .budget import Budget
 from .caller import Caller
 from .context import Context, to_nobody
@@ -18,6 +19,7 @@ from .delegation import agent_tool, handoff_tool
 from .errors import ConfigError
 from .events import Emit, Out, RunResult, to_no_one
 from .executor import Executor
+from .guardrails import Guardrails, Guards
 from .history import History
 from .journal import Journal
 from .limits import Limits
@@ -75,6 +77,8 @@ class Agent(Generic[Out]):
     other."""
     telemetry: Telemetry = Telemetry()
     """Where its spans go."""
+    guardrails: Guardrails | None = None
+    """Functions that may stop a run."""
     taint: Taint = "approve"
     """Whether a call that reaches out or destroys needs a yes once something untrusted was read: `approve`, `allow`, or
     a function that says which may be made."""
@@ -88,6 +92,8 @@ class Agent(Generic[Out]):
         for name, kind in (("limits", Limits), ("settings", ModelSettings), ("telemetry", Telemetry)):
             if not isinstance(getattr(self, name), kind):
                 raise ConfigError(f"{name}={getattr(self, name)!r:.100}: write {name}={kind.__name__}(...)")
+        if not (self.guardrails is None or isinstance(self.guardrails, Guardrails)):
+            raise ConfigError(f"guardrails={self.guardrails!r:.100}: write guardrails=Guardrails(...)")
         if not (self.taint in ("approve", "allow") or callable(self.taint)):
             raise ConfigError(
                 f'taint={self.taint!r:.60}: write "approve" or "allow", or give a function of the Approval'
@@ -248,6 +254,9 @@ class Agent(Generic[Out]):
         budget = Budget(limits=self.limits) if outer is None else outer.budget.part(self.limits)
         if paused:
             budget.take_up(paused.spent)
+        guards = Guards()
+        if self.guardrails is not None:
+            guards.add(self.guardrails)
         caller = Caller(
             tools=role.tools,
             deps=given.deps,
@@ -265,10 +274,12 @@ class Agent(Generic[Out]):
             role=role,
             history=History(messages=list(given.history), session=given.session, steps=steps),
             budget=budget,
+            asker=Asker(budget=budget, steps=steps, telemetry=self.telemetry, emit=emit),
             executor=Executor(tools=role.tools, caller=caller, steps=steps),
             steps=steps,
             telemetry=self.telemetry,
             emit=emit,
+            guards=guards,
             resumes=given.resumes,
             pauses=paused.number if paused else 0,
         )
@@ -297,6 +308,7 @@ class Agent(Generic[Out]):
             request=replace(self._request, tools=tools),
             output=self._output,
             tools=tools,
+            guardrails=self.guardrails,
             taint=self.taint,
             handoffs={name: partial(_role_of, other) for name, other in taking_over.items()},
         )

@@ -19,7 +19,7 @@ from .messages import Message, ToolCall, ToolResult
 from .paused import Approved, Pause, Waiting
 from .registry import ToolRegistry
 from .resuming import Resumption, edited
-from .steps import Steps
+from .steps import Steps, Work
 
 _Step: TypeAlias = Callable[[Callable[[], Awaitable[ToolResult]]], Awaitable[ToolResult]]
 
@@ -145,7 +145,7 @@ class Executor:
         caller = self.caller
         await caller.emit(ToolStarted(call=pending.call))
         began = anyio.current_time()
-        result = pending.result = await step(lambda: caller.run(pending))
+        result = pending.result = await step(Work(pending.call, lambda: caller.run(pending)))
         seconds = anyio.current_time() - began
         await caller.emit(ToolFinished(call=pending.call, result=result, seconds=seconds))
 

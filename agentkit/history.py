@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .errors import AgentError, SessionError, said
-from .messages import AssistantMessage, Message, ToolResult, UserMessage
+from .messages import AssistantMessage, Message, UserMessage
 from .sessions import Session, Stored
-from .steps import Steps
+from .steps import Steps, Work
 
 
 @dataclass(kw_only=True, slots=True)
@@ -47,7 +47,9 @@ class History:
         if self.session is not None and self.stored < len(self.messages):
             session, step, fresh = self.session, self.steps.reserve("session", int), self.messages[self.stored :]
             with session_errors():
-                self.revision = await step(lambda: session.store.append(session.id, fresh, revision=self.revision))
+                self.revision = await step(
+                    Work(fresh, lambda: session.store.append(session.id, fresh, revision=self.revision))
+                )
             self.stored += len(fresh)
 
 
@@ -68,11 +70,8 @@ def session_errors() -> Generator[None]:
 
 
 def _length(message: Message) -> int:
-    match message:
-        case UserMessage():
-            text = message.text
-        case AssistantMessage():
-            text = message.text + "".join(call.name + call.arguments for call in message.tool_calls)
-        case ToolResult():
-            text = message.content
+    if isinstance(message, AssistantMessage):
+        text = message.text + "".join(call.name + call.arguments for call in message.tool_calls)
+    else:
+        text = message.text if isinstance(message, UserMessage) else message.content
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))

@@ -3,14 +3,18 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Generic
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic
 
 import anyio
 
-from .budget import Budget, Hold, Need
+from .asker import Asker
+from .budget import Budget
+from .caller import Pending
+from .context import Context
 from .errors import (
     AgentError,
-    ConfigError,
+    GuardrailTripped,
     JournalFailed,
     LimitExceeded,
     ModelError,
@@ -22,17 +26,18 @@ from .errors import (
     Truncated,
     said,
 )
-from .events import Emit, LimitReached, ModelAnswered, Out, RunFinished, RunResult, to_no_one
+from .events import Emit, LimitReached, ModelAnswered, Out, RunFinished, RunResult
 from .executor import Executor
-from .history import History, bytes_of, session_errors
+from .guardrails import Guards
+from .history import History, session_errors
 from .limits import Circles
 from .messages import AssistantMessage, Message, ToolCall, ToolResult, Usage, UserMessage, is_tainted, unanswered
-from .models.base import HoldsAnswers, ModelResponse, ModelSettings
+from .models.base import HoldsAnswers, ModelResponse
 from .paused import PausedRun
 from .resuming import Resumption
 from .role import Role
 from .sessions import Stored
-from .steps import Steps
+from .steps import Beginning, FollowsRuns, Steps, Work
 from .telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -41,7 +46,6 @@ if TYPE_CHECKING:
 _CLOSE_SECONDS = 30.0
 _CLOSE_SECONDS_WHEN_CANCELLED = 2.0
 _CUT = "not run: your answer was cut at the token limit, so the arguments may be incomplete; be shorter, and call again"
-_BYTES_PER_TOKEN = 4  # rough figures, for what is not known yet and for providers that do not say
 
 
 @dataclass(kw_only=True, slots=True)
@@ -52,13 +56,17 @@ class Run(Generic[Out]):
     role: Role[Out]
     history: History
     budget: Budget
+    asker: Asker
     executor: Executor
     steps: Steps
     telemetry: Telemetry
     emit: Emit
+    guards: Guards
     finish_reason: str = ""
     held: AssistantMessage | None = None
     """The answer that a server holds until it is told the results of its tool calls, if there is one."""
+    answer: AssistantMessage | None = None
+    """The last answer."""
     taken_up: AssistantMessage | None = None
     """The answer of an earlier run whose tool calls this one has answered first."""
     results_within: float | None = None
@@ -83,6 +91,22 @@ class Run(Generic[Out]):
         return self.history.messages
 
     async def run(self, prompt: UserMessage | None) -> RunResult[Out]:
+        """The run, beside whoever follows it: a recorder, or a replay."""
+        if not isinstance(self.steps, FollowsRuns):
+            return await self._spanned(prompt)
+        beginning = Beginning(
+            agent=self.role.agent,
+            info=self.role.model.info,
+            prompt=prompt,
+            history=tuple(self.messages),
+            session=self.history.session is not None,
+            tools=self.role.tools,
+            budget=self.budget,
+            emit=self.emit,
+        )
+        return await self.steps.follow(beginning, lambda: self._spanned(prompt))
+
+    async def _spanned(self, prompt: UserMessage | None) -> RunResult[Out]:
         """The loop, inside a span and a deadline, with an orderly end however it ends."""
         role = self.role
         with self.telemetry.agent(role.agent, role.model.info, role.request, self._conversation) as span:
@@ -115,22 +139,42 @@ class Run(Generic[Out]):
 
         A history that ends in unanswered tool calls is a paused run; they are answered first.
         """
-        await self._load()
-        await self._act()
-        if prompt is not None:
-            self.messages.append(prompt)
+        await self._begin(prompt)
         while True:
-            answer = await self._ask()
+            answer = await self.guards.beside(self._ask, self.messages, self._about)
             if answer.tool_calls:
                 await self._act()
                 continue
             try:
-                output = self.role.output.parse(answer.text)
+                output = await self._read(answer)
             except OutputError as error:
                 self.messages.append(UserMessage(content=str(error)))
                 continue
             await self.history.store()
             return self._result(output)
+
+    async def _begin(self, prompt: UserMessage | None) -> None:
+        """What was said before, and what the user says now."""
+        await self._load()
+        said = [] if prompt is None else [prompt]
+        if unanswered(self.messages):
+            await self.guards.input([*self.messages, *said], self._about)
+            await self._act()
+        self.messages.extend(said)
+
+    async def _read(self, answer: AssistantMessage) -> Out:
+        """The output in an answer that calls no tools."""
+        output = self.role.output.parse(answer.text)
+        await self.guards.output(output, self._about)
+        return output
+
+    def _about(self) -> Context[Any]:
+        """What a guardrail may ask for."""
+        caller = self.executor.caller
+        pending = Pending(call=ToolCall(id="", name="", arguments="{}"))
+        return Context(
+            deps=caller.deps, run_id=self.id, call_id="", tool="", agent=self.role.agent, caller=caller, pending=pending
+        )
 
     async def _stopped(self, error: LimitExceeded) -> RunResult[Out]:
         """What the caller wants of a run that has come to a limit."""
@@ -149,73 +193,22 @@ class Run(Generic[Out]):
         """One last model call, which may call no tools."""
         why = f"not run: the run has reached its limit of {error.limit:g} {error.which}; answer now, with what you have"
         self.messages.extend(self.executor.settle(unanswered(self.messages), why))
-        return self.role.output.parse((await self._ask(last=True)).text)
+        return await self._read(await self.guards.beside(partial(self._ask, last=True), self.messages, self._about))
 
     async def _ask(self, *, last: bool = False) -> AssistantMessage:
         """One model call: its answer, which is now the conversation's last message."""
         self.budget.require_iteration(last=last)
         await self.executor.offer(self.messages)
-        step = self.steps.reserve("model", ModelResponse)
-        need = self._need()
-        hold = await self.budget.hold(need, last=last)
-        estimate = Usage(input_tokens=need.input)
-        try:
-            self.budget.start_iteration(last=last)
-            response = await step(lambda: self._generate(hold, last))
-            estimate = replace(estimate, output_tokens=bytes_of([response.message]) // _BYTES_PER_TOKEN)
-            self._spend(response.usage, estimate, pending=response.usage_pending)
-        except ModelError as error:
-            self._spend(error.spent)
-            raise
-        except anyio.get_cancelled_exc_class():
-            self._spend(Usage(), estimate)
-            raise
-        finally:
-            self.budget.release(hold)
+        tools = self.executor.caller.tools
+        response = await self.asker.ask(self.role, self.messages, tools, self._conversation, last=last)
         response = _keyed(response, f"{self.id}:{self.budget.iterations}")
         self.finish_reason, self.results_within = response.finish_reason, response.results_within
         self.held = response.message if response.message.tool_calls else None
         self.conversation = response.conversation
+        self.answer = response.message
         self.messages.append(response.message)
         await self.emit(ModelAnswered(response=response, iteration=self.budget.iterations))
         return response.message
-
-    async def _generate(self, hold: Hold, last: bool) -> ModelResponse:
-        model = self.role.model
-        request = replace(
-            self.role.request,
-            messages=tuple(self.messages),
-            tools=self.executor.caller.tools,
-            settings=self._settings(hold, last),
-            tokens_left=self.budget.tokens_left,
-        )
-        on_delta = None if self.emit is to_no_one else self.emit
-        with self.telemetry.chat(model.info, request, self._conversation, stream=on_delta is not None) as span:
-            response = await model.generate(request, on_delta)
-            if not isinstance(response, ModelResponse):
-                raise ConfigError(f"{model!r} gave {response!r:.100}; a backend's generate gives a ModelResponse")
-            span.answered(response)
-        return response
-
-    def _settings(self, hold: Hold, last: bool) -> ModelSettings:
-        """How the model samples in this call: what is reserved bounds its answer, and the last one calls no tools."""
-        settings = self.role.request.settings
-        if hold.longest is not None:
-            settings = replace(settings, max_tokens=hold.longest)
-        if last and len(self.executor.caller.tools):
-            settings = replace(settings, tool_choice="none")
-        return settings
-
-    def _need(self) -> Need:
-        """What the next model call will take, where anything is limited for which that matters."""
-        if not self.budget.counts_tokens:
-            return Need()
-        request = self.role.request
-        sizes = bytes_of(self.messages) + len(request.instructions.encode())
-        return Need(input=sizes // _BYTES_PER_TOKEN, output=request.settings.max_tokens)
-
-    def _spend(self, usage: Usage, estimate: Usage = Usage(), *, pending: bool = False) -> None:
-        self.budget.spend(usage, estimate=estimate, pending=pending)
 
     async def _act(self) -> None:
         """Run the tool calls that wait for an answer, unless no model call is left that could read the results."""
@@ -256,6 +249,8 @@ class Run(Generic[Out]):
         for result in results:
             if result.name in self.role.handoffs and not result.is_error:
                 self.role = self.role.handoffs[result.name]()
+                if self.role.guardrails is not None:
+                    self.guards.add(self.role.guardrails)
                 self.executor.take_over(self.role.agent, self.role.tools, self.role.taint)
                 return
 
@@ -275,7 +270,7 @@ class Run(Generic[Out]):
         answer = self.held
         if answer is not None and isinstance(self.role.model, HoldsAnswers):
             model, step = self.role.model, self.steps.reserve("release", Usage)
-            self.budget.spend(await step(lambda: model.release(answer)))
+            self.budget.spend(await step(Work(answer, lambda: model.release(answer))))
 
     async def _close(self, error: BaseException) -> None:
         """Leave a history that a provider accepts and that says what happened, whatever ended the run.
@@ -284,12 +279,14 @@ class Run(Generic[Out]):
         """
         if self.resumes is not None:
             return
+        if isinstance(error, GuardrailTripped) and error.stage == "output" and self.messages[-1:] == [self.answer]:
+            self.messages.pop()  # what was forbidden is in no history
         self.messages.extend(self.executor.settle(unanswered(self.messages)))
         if self._must_release(error):
             await self._in_spite_of(error, self._release, "the server's run could not be cancelled")
         if isinstance(error, AgentError):
             error.run_id, error.history, error.usage = self.id, tuple(self.messages), self.budget.usage
-        if isinstance(error, JournalFailed) or not isinstance(error, SessionError):
+        if self.guards.passed and (isinstance(error, JournalFailed) or not isinstance(error, SessionError)):
             await self._in_spite_of(error, self.history.store, "the session could not be stored")
 
     def _must_release(self, error: BaseException) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Generic
 
 from .approval import Taint
 from .events import Out
+from .guardrails import Guardrails
 from .models.base import ModelBackend, ModelRequest
 from .registry import ToolRegistry
 
@@ -23,6 +24,7 @@ class Role(Generic[Out]):
     """What each model call has in common; the messages are added."""
     output: "OutputType[Out]"
     tools: ToolRegistry
+    guardrails: Guardrails | None = None
     taint: Taint = "approve"
     handoffs: "Mapping[str, Callable[[], Role[Out]]]" = field(default_factory=dict)
     """Who takes over when the tool of this name has been called."""

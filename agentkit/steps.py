@@ -7,7 +7,14 @@ clock, no randomness and no environment.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+from .budget import Budget
+from .events import Emit
+from .messages import Message, UserMessage
+from .models.base import ModelInfo
+from .registry import ToolRegistry
 
 T = TypeVar("T")
 
@@ -24,8 +31,48 @@ class Steps(Protocol):
             kind: The type of what it returns.
 
         Returns:
-            What runs the step's work; it may be called later, and at the same time as others.
+            What runs the step's work, a `Work` where something goes in; it may be called later, and at the same time
+            as others.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[T]):
+    """What a step does, and what goes into it: for those who write that down, or compare it."""
+
+    given: object
+    """The `ModelRequest`, the `ToolCall`, the messages that are stored ..."""
+    do: Callable[[], Awaitable[T]]
+
+    def __call__(self) -> Awaitable[T]:
+        """Do it."""
+        return self.do()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beginning:
+    """A run that is about to begin."""
+
+    agent: str
+    info: ModelInfo
+    """Who will answer."""
+    prompt: UserMessage | None
+    history: tuple[Message, ...]
+    """What was said before, where there is no session."""
+    session: bool
+    """Whether the conversation is kept."""
+    tools: ToolRegistry
+    budget: Budget
+    emit: Emit
+
+
+@runtime_checkable
+class FollowsRuns(Protocol):
+    """Steps that stand beside a run from its beginning to its end."""
+
+    async def follow(self, run: Beginning, work: Callable[[], Awaitable[T]]) -> T:
+        """Do the work, which is the run, and give what it came to."""
         ...
 
 

@@ -25,7 +25,15 @@ class ModelSettings:
     """`"auto"`, `"none"`, `"required"`, or the name of the one tool to call."""
     parallel_tool_calls: bool | None = None
     timeout: float | None = None
-    """Seconds to wait for the server, instead of the backend's default."""
+    """Seconds until the server begins to answer, instead of the backend's default."""
+    idle_timeout: float | None = None
+    """Seconds that an answer which has begun may come to a stop; if not given, as `timeout`."""
+    deadline: float | None = None
+    """Seconds for one request with all its attempts, instead of an hour."""
+    max_response_bytes: int | None = None
+    """How large an answer may be, instead of 16 MB; what follows is not read."""
+    strict_finish: bool = False
+    """Whether a text that was cut at the token limit is the error `Truncated`, and not an answer."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of the request body, in the provider's own spelling."""
 

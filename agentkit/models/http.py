@@ -179,8 +179,8 @@ class Call:
     """When all must be done, by the event loop's clock."""
     largest: int = LARGEST
     """Bytes of the answer, decompressed."""
-    retries: int | None = 0
-    """How often the SDK sends it again if it fails; `None` for its usual two times."""
+    retries: int = 0
+    """How often the SDK sends it again if it fails."""
 
 
 @dataclass(slots=True)
@@ -267,7 +267,7 @@ class Door:
             return await getattr(client, call.method)(
                 call.path if self._server.client else f"{str(client.base_url).rstrip('/')}{call.path}",  # it is cheaper
                 cast_to=httpx2.Response,
-                options=_options_of(call),
+                options=_options_of(call, own=self._server.client is not None),
                 **more,
             )
 
@@ -322,7 +322,7 @@ def _options() -> Any:
         "read-timeout",
     )
     headers = {"Content-Type": "application/json", **{f"X-Stainless-{name}": Omit() for name in told}}
-    defaults = dict.fromkeys(("max_retries", "timeout", "post_parser"), not_given)  # else each request copies them
+    defaults = dict.fromkeys(("timeout", "post_parser"), not_given)  # else each request copies them
     return {"headers": headers, "security": {"bearer_auth": True}, "params": {}, "follow_redirects": False, **defaults}
 
 
@@ -334,14 +334,15 @@ def _timeout(seconds: float | None) -> Any:
     return httpx2.Timeout(None, connect=CONNECT_SECONDS if seconds is None else seconds)
 
 
-def _options_of(call: Call) -> Any:
-    options = _options()
-    if call.timeout is not None:
-        options = {**options, "timeout": call.timeout}
-    if call.retries is not None:
-        options = {**options, "max_retries": call.retries}
+def _options_of(call: Call, *, own: bool) -> Any:
+    """The options of a request; a client of the caller's own keeps its time limits where the call has none."""
+    options = {**_options(), "max_retries": call.retries}
+    if not own:
+        options["timeout"] = _timeout(call.timeout)
+    elif call.timeout is not None:
+        options["timeout"] = max(call.timeout, call.idle_timeout or 0.0)
     if call.headers:
-        options = {**options, "headers": {**options["headers"], **call.headers}}
+        options["headers"] = {**options["headers"], **call.headers}
     return options
 
 

@@ -111,7 +111,8 @@ def of_code(
 def bad_response(why: str, body: bytes) -> BadResponse:
     """An answer that cannot be understood, with the start of what it was."""
     start = body[:2000].decode("utf-8", "replace")
-    return BadResponse(f"the server's answer cannot be understood: {why}; it starts {start[:200]!r}", body=start)
+    shown = f"; it starts {start[:200]!r}" if body else ""
+    return BadResponse(f"the server's answer cannot be understood: {why}{shown}", body=start)
 
 
 def _said(error: BaseException) -> str:

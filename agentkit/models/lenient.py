@@ -27,6 +27,8 @@ def json_object(body: bytes) -> dict[str, Any]:
         raise bad_response("it is not a JSON object", body)
     if (error := data.get("error")) is not None:
         raise reported(error)
+    if data.get("object") == "error":  # vLLM's, where others have it in `error`
+        raise reported(data)
     return data
 
 

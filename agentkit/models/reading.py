@@ -67,7 +67,9 @@ class Watch:
 
     def _late(self, what: str, seconds: float | None, which: str) -> ModelTimeout:
         if seconds is None or anyio.current_time() >= self.until:
-            return ModelTimeout(f"{self.host!r} was not done by the request's deadline; it is ModelSettings(deadline=...)")
+            return ModelTimeout(
+                f"{self.host!r} was not done by the request's deadline; it is ModelSettings(deadline=...)"
+            )
         return ModelTimeout(f"{self.host!r} {what} {seconds:g} seconds; try again, or raise ModelSettings({which}=...)")
 
 

@@ -21,27 +21,39 @@ class EventSplitter:
     """Cuts a byte stream into events, however it was cut into chunks on the way."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._begun: list[bytes] = []
+        """The pieces of a line that has not ended: joined when it has, since they may be many."""
         self._name = ""
         self._data: list[bytes] = []
         self._first = True
         self.untouched = True
         """Whether nothing has come yet."""
+        self.any = False
+        """Whether an event has come."""
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that are complete with this chunk. One the stream ends inside of is dropped, as the norm says."""
         events: list[Event] = []
         self.untouched = self.untouched and not chunk
-        *lines, self._buffer = self._cut(self._buffer + chunk)
-        for line in lines:
+        for line in self._lines(chunk):
             if line:
                 self._field(line)
             elif self._data:
                 events.append(Event(self._name, b"\n".join(self._data)))
-                self._name, self._data = "", []
+                self._name, self._data, self.any = "", [], True
             else:
                 self._name = ""
         return events
+
+    def _lines(self, chunk: bytes) -> list[bytes]:
+        held = bool(self._begun) and self._begun[-1].endswith(b"\r")
+        if not (held or b"\n" in chunk or b"\r" in chunk):
+            if chunk:
+                self._begun.append(chunk)
+            return []
+        *lines, rest = self._cut(b"".join((*self._begun, chunk)))
+        self._begun = [rest] if rest else []
+        return lines
 
     def _cut(self, data: bytes) -> list[bytes]:
         if self._first and len(data) >= 3:

@@ -39,12 +39,13 @@ def encode(messages: Sequence[Message]) -> str:
 
 
 def storable(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages as they will be read again.
+    """The messages as they will be read again; the very same, if nothing in them has to change.
 
     Raises:
         SessionError: see `encode`.
     """
-    return _encoded(messages)[1]
+    given, read = tuple(messages), _encoded(messages)[1]
+    return given if given == read else read
 
 
 def _encoded(messages: Sequence[Message]) -> tuple[str, tuple[Message, ...]]:
@@ -114,4 +115,3 @@ def _cleaned(value: Any) -> Any:
         case list() | tuple():
             return [_cleaned(item) for item in value]
     return value
-

@@ -1,11 +1,14 @@
 """Asks a server that speaks Chat Completions."""
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
+
+import anyio
 
 from agentkit.errors import ConfigError, ConnectionFailed, ModelTimeout
 from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse, OnDelta
-from agentkit.models.http import CONCURRENCY, Call, Server, masked
+from agentkit.models.http import CONCURRENCY, LARGEST, REQUEST_SECONDS, Call, Server, masked
+from agentkit.models.retry import Retry, attempts
 
 from .decode import StreamDecoder, decode
 from .encode import encode
@@ -25,6 +28,7 @@ class ChatBackend:
         concurrency: Requests to this server at the same time, over all agents of an event loop; further ones wait.
             A stream holds its place until its block is left: at a concurrency of 1, a watcher that runs another agent
             on the same server in between waits for ever.
+        retry: How often a request that failed is sent again: two times if not given, or as often as `client` says.
 
     Raises:
         ConfigError: the model has no name.
@@ -38,10 +42,12 @@ class ChatBackend:
         api_key: str | None = None,
         client: "AsyncOpenAI | None" = None,
         concurrency: int = CONCURRENCY,
+        retry: Retry | None = None,
     ) -> None:
         if not model:
             raise ConfigError('the model\'s name is missing: write "chat:NAME", or ChatBackend("NAME")')
         self.model = model
+        self.retry = retry or (Retry() if client is None else Retry(times=client.max_retries))
         self.server = Server(base_url=base_url, api_key=api_key, client=client, concurrency=concurrency)
 
     def __repr__(self) -> str:
@@ -55,18 +61,34 @@ class ChatBackend:
 
     async def generate(self, request: ModelRequest, on_delta: OnDelta | None = None) -> ModelResponse:
         """Ask for one answer; see `ModelBackend`."""
-        body = encode(request, self.model, stream=on_delta is not None)
-        call = Call(path=self._path, body=body, timeout=request.settings.timeout)
+        settings = request.settings
+        until = anyio.current_time() + (REQUEST_SECONDS if settings.deadline is None else settings.deadline)
+        call = Call(
+            path=self._path,
+            body=encode(request, self.model, stream=on_delta is not None),
+            timeout=settings.timeout,
+            idle_timeout=settings.idle_timeout,
+            until=until,
+            largest=LARGEST if settings.max_response_bytes is None else settings.max_response_bytes,
+        )
+        ask = partial(self._ask, request, call)
+        return await attempts(ask, self.retry, self.info.address or "", on_delta, until)
+
+    async def _ask(self, request: ModelRequest, call: Call, on_delta: OnDelta | None) -> ModelResponse:
         if on_delta is None:
             return await self.server.door().send(call, lambda answer, _: decode(answer, request))
         decoder = StreamDecoder(request)
         async with self.server.door().events(call) as events:
-            try:
-                while not decoder.done and (event := await anext(events, None)) is not None:
-                    for delta in decoder.feed(event.data):
-                        await on_delta(delta)
-            except (ConnectionFailed, ModelTimeout) as error:
-                decoder.broke_off(error)
+            while not decoder.done:
+                try:
+                    event = await anext(events, None)
+                except (ConnectionFailed, ModelTimeout) as error:
+                    decoder.broke_off(error)
+                    break
+                if event is None:
+                    break
+                for delta in decoder.feed(event.data, event.name):
+                    await on_delta(delta)
             return decoder.response()
 
     @property

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from agentkit.errors import ContentFiltered, ModelError, Refused, StreamBroken, Truncated
+from agentkit.errors import BadResponse, ContentFiltered, ModelError, ModelTimeout, Refused, StreamBroken, Truncated
 from agentkit.messages import AssistantMessage, ToolCall, Usage, clean
 from agentkit.models.base import Delta, ModelRequest, ModelResponse, ReasoningDelta, TextDelta, ToolCallDelta
 from agentkit.models.http_errors import bad_response
-from agentkit.models.lenient import a_dict, a_str, an_int, as_arguments, json_object, with_own_ids
+from agentkit.models.lenient import a_dict, a_str, an_int, as_arguments, json_object, reported, with_own_ids
 
 
 def decode(body: bytes, request: ModelRequest) -> ModelResponse:
@@ -25,10 +25,10 @@ def decode(body: bytes, request: ModelRequest) -> ModelResponse:
     data = json_object(body)
     choice = _first(data.get("choices"))
     message = choice.get("message") if choice else None
-    if choice is None or not isinstance(message, dict):
-        raise bad_response("it has no choices[0].message", body)
     answer = _Answer()
     answer.read_head(data)
+    if choice is None or not isinstance(message, dict):
+        raise answer.says_nothing(bad_response("it has no choices[0].message", body))
     answer.read_piece(message)
     answer.finish_reason = a_str(choice.get("finish_reason"))
     return answer.response(request)
@@ -40,39 +40,49 @@ class StreamDecoder:
     def __init__(self, request: ModelRequest) -> None:
         self._request = request
         self._answer = _Answer()
-        self._begun = False
+        self._told = False
         self.done = False
         """Whether the server has said that nothing follows."""
 
-    def feed(self, event: bytes) -> list[Delta]:
+    def feed(self, event: bytes, name: str = "") -> list[Delta]:
         """What an event adds to the answer.
 
         Raises:
             ModelError: the event is an error, or not JSON.
         """
-        self._begun = True
         if event.strip() == b"[DONE]":
             self.done = True
             return []
-        data = json_object(event)
+        try:
+            data = json_object(event)
+            if name == "error":
+                raise reported(data)
+        except ModelError as error:
+            error.spent = self._answer.usage
+            raise
         self._answer.read_head(data)
         choice = _first(data.get("choices"))
         if choice is None:
             return []
+        self._answer.chosen = True
         self._answer.finish_reason = a_str(choice.get("finish_reason")) or self._answer.finish_reason
         delta = choice.get("delta", choice.get("message"))  # the whole, from a server that does not stream
-        return self._answer.read_piece(delta) if isinstance(delta, dict) else []
+        deltas = self._answer.read_piece(delta) if isinstance(delta, dict) else []
+        self._told = self._told or bool(deltas)
+        return deltas
 
     def broke_off(self, error: ModelError) -> None:
-        """The connection has failed in the middle: that matters unless the answer is there.
+        """The connection has failed in the middle, or says nothing more: that matters unless the answer is there.
 
         Raises:
-            ModelError: the error itself if nothing has come yet, or StreamBroken.
+            ModelError: the error itself if nothing of the answer has come yet or time is up, or StreamBroken.
         """
-        if not self._begun:
+        if self._answer.finish_reason:
+            return
+        error.spent = self._answer.usage
+        if isinstance(error, ModelTimeout) or not self._told:
             raise error
-        if not self._answer.finish_reason:
-            raise self._broken() from error
+        raise self._broken() from error
 
     def response(self) -> ModelResponse:
         """The whole answer, once the stream has ended.
@@ -83,10 +93,14 @@ class StreamDecoder:
         """
         if not self.done and not self._answer.finish_reason:
             raise self._broken()
+        if not self._answer.chosen:
+            raise self._answer.says_nothing(bad_response("no event of the stream has choices", b""))
         return self._answer.response(self._request)
 
     def _broken(self) -> StreamBroken:
-        return StreamBroken("the stream ended in the middle of the answer", partial="".join(self._answer.text))
+        error = StreamBroken("the stream ended in the middle of the answer", partial=clean("".join(self._answer.text)))
+        error.retryable, error.spent = not self._told, self._answer.usage
+        return error
 
 
 @dataclass(slots=True)
@@ -130,6 +144,10 @@ class _Answer:
     reasoning: list[str] = field(default_factory=list)
     refusal: list[str] = field(default_factory=list)
     calls: list[_Call] = field(default_factory=list)
+    chosen: bool = False
+    """Whether there were any choices."""
+    answered: bool = False
+    """Whether there was any content, be it an empty one."""
     _slots: dict[int, int] = field(default_factory=dict)
     """The wire's index of a call, or its place in its piece if it has none -> the call's place here."""
 
@@ -150,6 +168,7 @@ class _Answer:
         if thought := a_str(piece.get("reasoning_content")) or a_str(piece.get("reasoning")):
             self.reasoning.append(thought)
             deltas.append(ReasoningDelta(text=thought))
+        self.answered = self.answered or piece.get("content") is not None
         if text := _text(piece.get("content")):
             self.text.append(text)
             deltas.append(TextDelta(text=text))
@@ -191,15 +210,22 @@ class _Answer:
             error.spent = self.usage
             raise
 
+    def says_nothing(self, error: BadResponse) -> BadResponse:
+        """The error, which asking once more may mend."""
+        error.retryable, error.spent = True, self.usage
+        return error
+
     def _usable(self, request: ModelRequest) -> ModelResponse:
         text = clean("".join(self.text))
         if self.refusal:
             raise Refused(clean("".join(self.refusal)))
         if self.finish_reason == "content_filter":
             raise ContentFiltered("the provider's content filter withheld the answer")
-        if self.finish_reason == "length" and (self.calls or request.output):
-            what = "in the middle of a tool call" if self.calls else "before its JSON was complete"
+        if self.finish_reason == "length" and (self.calls or request.output or request.settings.strict_finish):
+            what = "in the middle of a tool call" if self.calls else "before it was complete"
             raise Truncated(f"the answer was cut at the token limit {what}; raise max_tokens", partial=text)
+        if not (self.answered or self.calls or self.finish_reason == "length"):
+            raise self.says_nothing(bad_response("it has neither content nor tool calls", b""))
         message = AssistantMessage(
             text=text, tool_calls=self._tool_calls(request), reasoning=clean("".join(self.reasoning))
         )

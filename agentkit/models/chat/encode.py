@@ -107,7 +107,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
 def _object(arguments: str) -> str:
     """The arguments as they are if they are a JSON object, else an empty one: servers refuse anything else."""
     try:
-        fits = isinstance(from_json(arguments), dict)
+        fits = isinstance(from_json(arguments, allow_inf_nan=False), dict)
     except ValueError:
         fits = False
     return arguments if fits else "{}"

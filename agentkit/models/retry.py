@@ -1,0 +1,128 @@
+"""Sends a request again that failed and may succeed, and never one of whose answer something was seen."""
+
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from math import inf
+
+import anyio
+
+from agentkit.errors import BadResponse, ModelError, ModelTimeout
+from agentkit.messages import Usage
+
+from .base import Delta, ModelBackend, ModelInfo, ModelRequest, ModelResponse, OnDelta, Retrying
+
+_log = logging.getLogger("agentkit")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """How often a request that failed is sent again, and after how long a pause.
+
+    Only what is `retryable` is sent again: a lost connection, a server that is at fault or asks to slow down.
+    An answer that says nothing is asked for once more.
+    """
+
+    times: int = 2
+    max_wait: float = 60.0
+    """Seconds: a server that asks for a longer pause is not waited for."""
+    first_pause: float = 0.5
+    """Seconds: the first pause is drawn from between none and this, and the range doubles with each attempt."""
+    longest_pause: float = 8.0
+    """Seconds: where that ends."""
+
+    def pause(self, error: ModelError, attempt: int) -> float | None:
+        """Seconds until the next attempt, after so many; None if there is to be none."""
+        asked = vars(error).get("retry_after") or 0.0
+        if attempt > self.times or not error.retryable or asked > self.max_wait:
+            return None
+        if isinstance(error, BadResponse) and attempt > 1:
+            return None
+        drawn = random.uniform(0.0, min(self.first_pause * 2.0 ** (attempt - 1), self.longest_pause))
+        return float(asked + drawn)
+
+
+NEVER = Retry(times=0)
+
+
+async def attempts(
+    attempt: Callable[[OnDelta | None], Awaitable[ModelResponse]],
+    retry: Retry,
+    host: str,
+    on_delta: OnDelta | None = None,
+    until: float = inf,
+) -> ModelResponse:
+    """The answer of the first attempt that does not fail.
+
+    Args:
+        attempt: Sends the request, and tells what it is given of each piece of the answer.
+        retry: How often, and when.
+        host: Who is asked, for the log.
+        on_delta: Who watches; told of each failed attempt, too.
+        until: When to give up, by the event loop's clock.
+
+    Raises:
+        ModelError: the last attempt's.
+    """
+    failed: list[Retrying] = []
+    spent = Usage()
+    told = False
+
+    def tell(delta: Delta) -> Awaitable[None]:
+        nonlocal told
+        told = True
+        assert on_delta is not None
+        return on_delta(delta)
+
+    while True:
+        try:
+            response = await attempt(tell if on_delta is not None else None)
+        except ModelError as error:
+            pause = None if told else retry.pause(error, len(failed) + 1)
+            spent += error.spent
+            if pause is None or anyio.current_time() + pause >= until:
+                _give_up(error, spent, host, len(failed) + 1)
+                raise
+            failed.append(Retrying(error=type(error).__name__, attempt=len(failed) + 1, seconds=pause))
+        else:
+            return response if not failed else _after(failed, spent, response)
+        _log.warning("%s: attempt %d: %s; again in %.2f seconds", host, len(failed), failed[-1].error, pause)
+        if on_delta is not None:
+            await on_delta(failed[-1])
+        await anyio.sleep(pause)
+
+
+def _after(failed: list[Retrying], spent: Usage, response: ModelResponse) -> ModelResponse:
+    return replace(response, retries=(*failed, *response.retries), usage=spent + response.usage)
+
+
+def _give_up(error: ModelError, spent: Usage, host: str, attempt: int) -> None:
+    error.spent = spent
+    if attempt > 1:
+        error.add_note(f"{host} was asked {attempt} times")
+    if attempt > 1 or isinstance(error, ModelTimeout):
+        _log.warning("%s: attempt %d: %s; given up", host, attempt, type(error).__name__)
+
+
+class Retried:
+    """A backend whose failed requests are sent again; for backends of your own, since `ChatBackend` has it inside.
+
+    Args:
+        model: The backend that answers.
+        retry: How often, and when.
+    """
+
+    def __init__(self, model: ModelBackend, retry: Retry = Retry()) -> None:
+        self.model = model
+        self.retry = retry
+
+    @property
+    def info(self) -> ModelInfo:
+        """Who will answer."""
+        return self.model.info
+
+    async def generate(self, request: ModelRequest, on_delta: OnDelta | None = None) -> ModelResponse:
+        """Ask for one answer, again if need be."""
+        host = self.info.address or self.info.provider
+        return await attempts(lambda tell: self.model.generate(request, tell), self.retry, host, on_delta)
