@@ -24,11 +24,12 @@ from .history import History
 from .journal import Journal
 from .limits import Limits
 from .loop import Run
-from .messages import Message, clean, is_tainted
+from .messages import Message, clean
 from .models import resolve_model
 from .models.base import ModelBackend, ModelRequest, ModelSettings
 from .paused import Answer, PausedRun
 from .policy import PolicyOptions
+from .prices import Prices
 from .prompt import Prompt, as_message, check_history
 from .registry import Given, ToolRegistry
 from .resuming import Resumption
@@ -77,6 +78,8 @@ class Agent(Generic[Out]):
     other."""
     telemetry: Telemetry = Telemetry()
     """Where its spans go."""
+    prices: Prices | None = None
+    """What model calls cost; where money is limited and this is None, those that genai-prices lists."""
     guardrails: Guardrails | None = None
     """Functions that may stop a run."""
     taint: Taint = "approve"
@@ -92,6 +95,8 @@ class Agent(Generic[Out]):
         for name, kind in (("limits", Limits), ("settings", ModelSettings), ("telemetry", Telemetry)):
             if not isinstance(getattr(self, name), kind):
                 raise ConfigError(f"{name}={getattr(self, name)!r:.100}: write {name}={kind.__name__}(...)")
+        if not (self.prices is None or isinstance(self.prices, Prices)):
+            raise ConfigError(f"prices={self.prices!r:.100}: write prices=Prices(...)")
         if not (self.guardrails is None or isinstance(self.guardrails, Guardrails)):
             raise ConfigError(f"guardrails={self.guardrails!r:.100}: write guardrails=Guardrails(...)")
         if not (self.taint in ("approve", "allow") or callable(self.taint)):
@@ -205,7 +210,7 @@ class Agent(Generic[Out]):
         try:
             return await run.run(asked)
         finally:
-            if is_tainted(run.messages):
+            if run.history.is_tainted:
                 context.pending.taint()
 
     def run_sync(
@@ -254,6 +259,7 @@ class Agent(Generic[Out]):
         budget = Budget(limits=self.limits) if outer is None else outer.budget.part(self.limits)
         if paused:
             budget.take_up(paused.spent)
+        prices = self.prices or (outer.prices if outer else None) or (Prices() if budget.counts_cost else None)
         guards = Guards()
         if self.guardrails is not None:
             guards.add(self.guardrails)
@@ -267,6 +273,7 @@ class Agent(Generic[Out]):
             emit=emit,
             approve=given.approve,
             taint=self.taint,
+            prices=prices,
             journal=outer.journal if self.journal is None and outer is not None else self.journal,
         )
         return Run(
@@ -274,7 +281,7 @@ class Agent(Generic[Out]):
             role=role,
             history=History(messages=list(given.history), session=given.session, steps=steps),
             budget=budget,
-            asker=Asker(budget=budget, steps=steps, telemetry=self.telemetry, emit=emit),
+            asker=Asker(budget=budget, steps=steps, telemetry=self.telemetry, emit=emit, prices=prices),
             executor=Executor(tools=role.tools, caller=caller, steps=steps),
             steps=steps,
             telemetry=self.telemetry,

@@ -1,6 +1,6 @@
 """One model call -> its response: reserved, made inside a span, and paid for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,8 @@ from .errors import ConfigError, ModelError
 from .events import Emit, to_no_one
 from .history import bytes_of
 from .messages import Message, Usage
-from .models.base import ModelRequest, ModelResponse, ModelSettings
+from .models.base import ModelInfo, ModelRequest, ModelResponse, ModelSettings
+from .prices import Prices
 from .registry import ToolRegistry
 from .role import Role
 from .steps import Steps, Work
@@ -29,6 +30,8 @@ class Asker:
     steps: Steps
     telemetry: Telemetry
     emit: Emit
+    prices: Prices | None = None
+    """What calls cost; None if nobody asks."""
 
     async def ask(
         self,
@@ -67,13 +70,13 @@ class Asker:
             )
             response = await step(Work(request, lambda: self._generate(role, request, conversation)))
             estimate = replace(estimate, output_tokens=bytes_of([response.message]) // _BYTES_PER_TOKEN)
-            self.budget.spend(response.usage, estimate=estimate, pending=response.usage_pending)
+            self._spend(role, response, estimate)
             return response
         except ModelError as error:
-            self.budget.spend(error.spent)
+            self.budget.spend(error.spent, cost=self._cost(role, "", error.spent))
             raise
         except anyio.get_cancelled_exc_class():
-            self.budget.spend(Usage(), estimate=estimate)
+            self.budget.spend(Usage(), estimate=estimate, cost=self._cost(role, "", replace(estimate, output_tokens=0)))
             raise
         finally:
             self.budget.release(hold)
@@ -92,7 +95,29 @@ class Asker:
         if not self.budget.counts_tokens:
             return Need()
         size = bytes_of(messages) + len(role.request.instructions.encode())
-        return Need(input=size // _BYTES_PER_TOKEN, output=role.request.settings.max_tokens)
+        return Need(
+            input=size // _BYTES_PER_TOKEN, output=role.request.settings.max_tokens, price=self._price(role.model.info)
+        )
+
+    def _price(self, info: ModelInfo) -> Callable[[int, int], float] | None:
+        if not self.budget.counts_cost:
+            return None
+        prices = self.prices or Prices()
+        prices.require(info)
+        return lambda input, output: prices.most(info, info.model, input, output) or 0.0
+
+    def _spend(self, role: Role[Any], response: ModelResponse, estimate: Usage) -> None:
+        """Count what an answer used: tokens that the provider does not report as estimated, also for their price."""
+        used = response.usage
+        if not response.usage_pending:
+            known_input = estimate.input_tokens if used.input_tokens is None else used.input_tokens
+            known_output = estimate.output_tokens if used.output_tokens is None else used.output_tokens
+            used = replace(used, input_tokens=known_input, output_tokens=known_output)
+        cost = self._cost(role, response.model, used)
+        self.budget.spend(response.usage, estimate=estimate, pending=response.usage_pending, cost=cost)
+
+    def _cost(self, role: Role[Any], model: str, usage: Usage) -> float | None:
+        return None if self.prices is None else self.prices.cost(role.model.info, model, usage)
 
 
 def _settings(role: Role[Any], tools: ToolRegistry, hold: Hold, last: bool) -> ModelSettings:

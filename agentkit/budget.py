@@ -65,6 +65,8 @@ class Hold:
 
 
 NOTHING = Hold()
+_ROUNDING = 1e-9
+"""US dollars by which a sum of amounts may be wrong."""
 _SPENT = ("tokens", "input_tokens", "output_tokens", "cost")
 _FREE = MappingProxyType(dict.fromkeys(_SPENT, 0.0))
 
@@ -167,7 +169,7 @@ class Budget:
                 raise LimitExceeded("iterations", limits.iterations)
             for which in _SPENT:
                 limit = getattr(limits, which)
-                if limit is not None and budget._spent[which] >= limit:
+                if limit is not None and budget._spent[which] >= limit - (which == "cost") * _ROUNDING:
                     raise LimitExceeded(which, limit)
 
     async def hold(self, need: Need, *, last: bool = False) -> Hold:
@@ -312,6 +314,7 @@ def _fits(which: str, left: float, input: int, need: Need, kept: bool) -> int:
     """Tokens that an answer may take where so much is left, and a last answer is kept free or not."""
     if which == "cost":
         assert need.price is not None, "money is limited, and there are no prices"
+        left += _ROUNDING
         asked, per_token = need.price(input, 0), (need.price(input, 1000) - need.price(input, 0)) / 1000
         left -= asked * (2 if kept else 1)
         room = left / per_token if per_token > 0 else (2**62 if left >= 0 else -1)

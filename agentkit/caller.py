@@ -21,6 +21,7 @@ from .journal import Effect, Journal
 from .loop_watch import Watched
 from .messages import ToolCall, ToolResult
 from .paused import Answer, Answered, Denied, Pause, Waiting, digest, fingerprint, shown
+from .prices import Prices
 from .registry import ToolRegistry
 from .results import shorten, to_content
 from .telemetry import Telemetry
@@ -84,6 +85,8 @@ class Caller:
     emit: Emit
     approve: Asked | None = None
     journal: Journal | None = None
+    prices: Prices | None = None
+    """What the model calls of agents cost that its tools ask."""
     taint: Taint = "approve"
     """What becomes of calls that reach out, or destroy, once something untrusted has been read."""
     tainted: bool = False
@@ -119,7 +122,7 @@ class Caller:
         call, told, secret, untrusted = pending.call, words(error), False, False
         if pending.begun:
             tool = self.tools[call.name]
-            hide = tool.policy.errors != "tell"
+            hide = tool.policy.errors == "hide"
             told, secret = words(error, partial(masked, tool, call.arguments), hide=hide), tool.secret_result
             untrusted = _is_untrusted(pending, tool)
         told = shorten(pending.note + told, self.budget.limits.result_chars)
@@ -372,7 +375,7 @@ def _failed(effect: Effect, error: BaseException, tool: Tool) -> Effect:
     """How a call has ended that raised: by itself, or stopped from outside."""
     if not isinstance(error, Exception):
         return replace(effect, state="unknown")
-    hide = tool.policy.errors != "tell"
+    hide = tool.policy.errors == "hide"
     text = type(error).__name__ if tool.secret_result or tool.arguments.secrets else words(error, hide=hide)
     told = ToolResult(call_id="", name=effect.tool, content=text, is_error=True, untrusted=tool.policy.gives_untrusted)
     return replace(effect, state="unknown" if isinstance(error, ToolTimeout) else "completed", result=told)

@@ -3,6 +3,7 @@
 import math
 
 import anyio
+import anyio.lowlevel
 
 
 def is_cancelled(error: BaseException) -> bool:
@@ -21,3 +22,21 @@ def is_cancelled(error: BaseException) -> bool:
         return True
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def cancellations() -> int:
+    """How often somebody has asked this task to end, by asyncio's own means; trio has none but scopes."""
+    import asyncio
+
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop of asyncio's
+        return 0
+    return 0 if task is None else task.cancelling()
+
+
+async def end_if_cancelled(before: int) -> None:
+    """End here if this is cancelled, or has been since there were so many cancellations: code may swallow one."""
+    await anyio.lowlevel.checkpoint_if_cancelled()
+    if cancellations() > before:
+        raise anyio.get_cancelled_exc_class()

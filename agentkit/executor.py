@@ -14,6 +14,7 @@ import anyio
 
 from .approval import Taint, pause_of
 from .caller import INTERRUPTED, Caller, Pending
+from .cancellation import cancellations, end_if_cancelled
 from .events import ApprovalNeeded, ToolFinished, ToolStarted
 from .messages import Message, ToolCall, ToolResult
 from .paused import Approved, Pause, Waiting
@@ -67,7 +68,7 @@ class Executor:
         running = await self._without_waiting(resumes)
         drawn = [(pending, self.steps.reserve(f"tool:{pending.call.name}", ToolResult)) for pending in running]
         if len(drawn) == 1:
-            await self._watched(*drawn[0])  # a task of its own would cost more than all else that is done here
+            await self._watched_alone(*drawn[0])
         else:
             for group in self._in_turn(drawn):
                 await self._watched_together(group)
@@ -120,6 +121,12 @@ class Executor:
 
     def _is_sequential(self, name: str) -> bool:
         return name in self.caller.tools and self.caller.tools[name].policy.sequential
+
+    async def _watched_alone(self, pending: Pending, step: _Step) -> None:
+        """Without a task of its own, which would cost more than all else that is done here."""
+        before = cancellations()
+        await self._watched(pending, step)
+        await end_if_cancelled(before)  # a task group sees to that itself
 
     async def _watched_together(self, drawn: Sequence[tuple[Pending, _Step]]) -> None:
         fatal: list[BaseException] = []

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .errors import AgentError, SessionError, said
-from .messages import AssistantMessage, Message, UserMessage
+from .messages import AssistantMessage, Message, UserMessage, is_tainted
 from .sessions import Session, Stored
 from .steps import Steps, Work
 
@@ -21,6 +21,16 @@ class History:
     """The session's revision that this run has seen last."""
     stored: int = 0
     """How many of the messages the session has."""
+    _looked_at: int = 0
+    _tainted: bool = False
+
+    @property
+    def is_tainted(self) -> bool:
+        """Whether something untrusted has been read; it stays so."""
+        if not self._tainted and self._looked_at < len(self.messages):
+            self._tainted = is_tainted(self.messages[self._looked_at :])
+        self._looked_at = len(self.messages)
+        return self._tainted
 
     async def load(self) -> None:
         """What the session has.

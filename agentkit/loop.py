@@ -31,7 +31,7 @@ from .executor import Executor
 from .guardrails import Guards
 from .history import History, session_errors
 from .limits import Circles
-from .messages import AssistantMessage, Message, ToolCall, ToolResult, Usage, UserMessage, is_tainted, unanswered
+from .messages import AssistantMessage, Message, ToolCall, ToolResult, Usage, UserMessage, unanswered
 from .models.base import HoldsAnswers, ModelResponse
 from .paused import PausedRun
 from .resuming import Resumption
@@ -227,7 +227,7 @@ class Run(Generic[Out]):
             await self.executor.offer(self.messages)  # a paused run: no model call has asked which tools there are
         if self.executor.caller.journal is not None:
             await self.history.store()  # so that these very calls, and their keys, are there if the process dies now
-        self.executor.caller.tainted = is_tainted(self.messages)
+        self.executor.caller.tainted = self.history.is_tainted
         results = await self.executor.execute(calls, self.results_within)
         self.messages.extend(results)
         await self.history.store()

@@ -20,8 +20,8 @@ from .tool import Tool
 from .wording import as_json
 
 _REMEMBERED = 100_000
-_taken_up: dict[tuple[str, int], object] = {}
-"""The pauses that this process has taken up, the last ones."""
+_used: dict[str, object] = {}
+"""The pauses and calls that this process has taken up, the last ones."""
 
 
 class Resumed(Protocol):
@@ -130,7 +130,7 @@ class Resumption:
             raise ApprovalRefused(
                 f"{tool.name}: the call is not the one that was asked about; its arguments were changed"
             )
-        if fingerprint(tool) != waiting.fingerprint:
+        if fingerprint(tool) != waiting.fingerprint or tool.policy.elsewhere != (waiting.kind == "elsewhere"):
             raise ApprovalRefused(f"{tool.name} is not what it was when the call was asked about; ask again")
         if isinstance(answer, Approved) and answer.arguments is not None:
             try:
@@ -139,23 +139,15 @@ class Resumption:
                 raise ApprovalRefused(f"the changed arguments do not fit: {error}") from None
 
     async def _claimed(self, known: Stored, session: Session | None, journal: Journal | None) -> Stored:
-        """From here on, nobody else can take up the same pause."""
-        paused = self.paused
+        """From here on, nobody else can take up the same pause, nor have the same call made."""
         if session is not None:
             revision = await session.store.append(session.id, [], revision=known.revision)
             known = Stored(messages=known.messages, revision=revision)
-        if journal is not None:
-            effect = Effect(key=f"resume:{paused.run_id}:{paused.number}", tool="", arguments="", state="completed")
-            try:
-                earlier = await journal.begin(effect)
-            except AgentError:
-                raise
-            except Exception as error:
-                raise JournalFailed(f"the journal failed with {type(error).__name__}: {said(error)}") from error
-            if earlier is not None:
-                raise _used()
-        elif session is None:
-            _take_up_once((paused.run_id, paused.number))
+        if journal is not None or session is None:
+            run_id = self.paused.run_id
+            for what in (str(self.paused.number), *(f"call:{call_id}" for call_id in self.answers)):
+                if not await _is_first(f"resume:{run_id}:{what}", journal):
+                    raise ApprovalRefused("this pause has been answered before; go on with what that came to")
         return known
 
 
@@ -168,13 +160,17 @@ def edited(tool: Tool | None, call: ToolCall, answer: Approved) -> tuple[ToolCal
     return replace(call, arguments=text), note
 
 
-def _take_up_once(pause: tuple[str, int]) -> None:
-    own = object()
-    if _taken_up.setdefault(pause, own) is not own:  # in one step: threads may meet here
-        raise _used()
-    while len(_taken_up) > _REMEMBERED:
-        _taken_up.pop(next(iter(_taken_up)), None)
-
-
-def _used() -> ApprovalRefused:
-    return ApprovalRefused("this pause has been answered before; go on with what that came to")
+async def _is_first(key: str, journal: Journal | None) -> bool:
+    """Whether nobody has used this key before, here or wherever else the journal is."""
+    own = Effect(key=key, tool="", arguments="", state="completed")
+    if journal is None:
+        is_first = _used.setdefault(key, own) is own  # in one step: threads may meet here
+        while len(_used) > _REMEMBERED:
+            _used.pop(next(iter(_used)), None)
+        return is_first
+    try:
+        return await journal.begin(own) is None
+    except AgentError:
+        raise
+    except Exception as error:
+        raise JournalFailed(f"the journal failed with {type(error).__name__}: {said(error)}") from error

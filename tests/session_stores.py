@@ -54,9 +54,7 @@ def places() -> Iterator[Callable[[str], Place]]:
 
             opened.append(None)
             prefix = f", prefix={options!r}" if options else ""
-            program = (
-                f"from agentkit.sessions import {where}\n\n\ndef make():\n    return {where}({url!r}{prefix})\n"
-            )
+            program = f"from agentkit.sessions import {where}\n\n\ndef make():\n    return {where}({url!r}{prefix})\n"
             return Place(kind=kind, make=make, program=program, url=url)
 
         try:
@@ -110,8 +108,9 @@ class Valkey:
         self.make = lambda: package.ValkeyServer(
             data_dir=folder / "vk",
             persist=True,
+            port=0,
             unix_socket_path=self.socket,
-            extra_config={"appendonly": "yes", "appendfsync": "always"},
+            config={"appendonly": "yes", "appendfsync": "always"},
         )
         self.start()
 

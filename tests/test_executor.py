@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import threading
+import time
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -20,12 +21,14 @@ from agentkit import (
     Session,
     Telemetry,
     ToolCall,
+    ToolDefinitionError,
     ToolFailed,
     ToolResult,
     tool,
 )
 from agentkit.caller import INTERRUPTED
 from agentkit.executor import NOT_RUN
+from agentkit.journal import MemoryJournal
 from agentkit.telemetry.recorder import SpanRecorder
 from agentkit.testing import ScriptedModel, call
 
@@ -536,3 +539,227 @@ async def test_all_that_a_call_waits_for_ends_when_the_server_stops_waiting() ->
     assert "asked was not run" in words[5]
     assert sorted(set(begun)) == ["placed", "rated", "retried"]
     assert begun.count("placed") == begun.count("rated") == 1
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_an_exceptions_words_may_be_kept_from_the_model(is_async: bool) -> None:
+    """With `errors="hide"` it reads the type only; what the tool says with ToolFailed was written for it."""
+
+    async def slow(words: str) -> None:
+        raise OSError(words)
+
+    def quick(words: str) -> None:
+        raise OSError(words)
+
+    @tool(errors="hide")
+    def choosy() -> None:
+        raise ToolFailed("no such order")
+
+    crash = tool(name="crash", errors="hide")(slow if is_async else quick)
+    first, second = await told(crash, choosy, calls=[call("crash", words="db7.internal"), call("choosy")])
+    assert (first.content, first.is_error, second.content) == ("OSError", True, "no such order")
+
+
+async def test_hidden_words_are_in_no_journal_either() -> None:
+    """What is written down is what the model was told."""
+    journal = MemoryJournal()
+
+    @tool(errors="hide")
+    def crash() -> None:
+        raise OSError("db7.internal")
+
+    await Agent(ScriptedModel([[call("crash")], "ok"]), tools=[crash], journal=journal).run("?")
+    assert "db7" not in repr(journal.effects)
+    assert "OSError" in repr(journal.effects)
+
+
+@pytest.mark.parametrize("sync", [True, False])
+@pytest.mark.parametrize("alone", [True, False])
+async def test_an_exception_may_end_the_run(sync: bool, alone: bool) -> None:
+    """With `errors="raise"` the other calls are cancelled and have ended; what is stored says what happened."""
+    waiting, ended = anyio.Event(), list[str]()
+
+    async def crash_async() -> None:
+        if not alone:
+            await waiting.wait()
+        raise OSError("disk is full")
+
+    def crash_sync() -> None:
+        if not alone:
+            anyio.from_thread.run(waiting.wait)
+        raise OSError("disk is full")
+
+    @tool
+    async def wait() -> None:
+        waiting.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append("wait")
+
+    crash = tool(name="crash", errors="raise")(crash_sync if sync else crash_async)
+    calls = [call("crash")] if alone else [call("wait"), call("crash")]
+    session = Session("s")
+    with anyio.fail_after(10), pytest.raises(ToolFailed, match="crash: OSError: disk is full") as caught:
+        await Agent(ScriptedModel([calls, "ok"]), tools=[crash, wait]).run("?", session=session)
+    assert isinstance(caught.value.__cause__, OSError)
+    stored = [m.content for m in (await session.store.load("s")).messages if isinstance(m, ToolResult)]
+    assert (stored, ended) == (
+        (["OSError: disk is full"], []) if alone else ([INTERRUPTED, "OSError: disk is full"], ["wait"])
+    )
+    assert [m.content for m in caught.value.history if isinstance(m, ToolResult)] == stored
+
+
+async def test_what_a_tool_says_itself_ends_no_run_and_a_timeout_does() -> None:
+    """ToolFailed is an answer, as are arguments that do not fit; too long is a failure."""
+
+    @tool(errors="raise")
+    def choosy(n: int) -> None:
+        raise ToolFailed("no such order")
+
+    results = await told(choosy, calls=[call("choosy", n=1), call("choosy", n="x")])
+    assert results[0].content == "no such order"
+    assert "do not fit" in results[1].content
+
+    @tool(errors="raise", timeout=0.01)
+    async def stuck() -> None:
+        await anyio.sleep_forever()
+
+    with pytest.raises(ToolFailed, match=r"stuck took longer than 0\.01 seconds"):
+        await told(stuck, calls=[call("stuck")])
+
+
+@pytest.mark.parametrize("caught", [True, False])
+async def test_what_ends_the_run_does_so_through_the_tools_around_it(caught: bool) -> None:
+    """A tool that calls it cannot hold that up, even if it catches the error."""
+
+    @tool(errors="raise")
+    async def crash() -> None:
+        raise OSError("disk is full")
+
+    @tool
+    async def inner(ctx: Context[None]) -> str:
+        try:
+            return str(await ctx.call("crash", {}))
+        except ToolFailed:
+            if not caught:
+                raise
+            return "never mind"
+
+    @tool
+    async def outer(ctx: Context[None]) -> str:
+        return str(await ctx.call("inner", {}))
+
+    with pytest.raises(ToolFailed, match="crash: OSError: disk is full"):
+        await told(crash, inner, outer, calls=[call("outer")])
+
+
+@pytest.mark.parametrize("value", ["shout", None, True, ["tell"]])
+def test_what_becomes_of_errors_is_one_of_three(value: Any) -> None:
+    """A typing error is refused where it is written."""
+    with pytest.raises(ToolDefinitionError, match=r"errors=.*write one of 'tell', 'hide', 'raise'"):
+        tool(errors=value)(lambda: None)
+
+
+async def test_a_generators_exit_leaves_the_run_as_it_is() -> None:
+    """Like all that is no `Exception`: it is nothing to tell a model."""
+
+    @tool
+    async def leave() -> None:
+        raise GeneratorExit
+
+    for beside in ([], [call("leave")]):
+        with pytest.raises(GeneratorExit):
+            await told(leave, calls=[call("leave"), *beside])
+
+
+@pytest.mark.parametrize("beside", [[], [call("wait")]])
+@pytest.mark.parametrize("how", ["scope", "task"])
+async def test_a_tool_that_swallows_its_cancellation_does_not_save_the_run(how: str, beside: list[Any]) -> None:
+    """What it returns is kept, and the run ends cancelled, without another model call."""
+    if how == "task" and sniffio.current_async_library() != "asyncio":
+        pytest.skip("only asyncio cancels tasks")
+    begun, swallowed = anyio.Event(), list[str]()
+
+    @tool
+    async def stubborn() -> str:
+        begun.set()
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            swallowed.append("once")
+        return "done all the same"
+
+    @tool
+    async def wait() -> None:
+        await anyio.sleep_forever()
+
+    session, model = Session("s"), ScriptedModel([[call("stubborn"), *beside], "ok"])
+    agent = Agent(model, tools=[stubborn, wait])
+    with anyio.fail_after(10):
+        if how == "task":
+            task = asyncio.ensure_future(agent.run("?", session=session))
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        else:
+            async with anyio.create_task_group() as group:
+                group.start_soon(lambda: agent.run("?", session=session))
+                await begun.wait()
+                group.cancel_scope.cancel()
+    stored = [m.content for m in (await session.store.load("s")).messages if isinstance(m, ToolResult)]
+    assert stored == ["done all the same", *([INTERRUPTED] if beside else [])]
+    assert (len(model.requests), swallowed) == (1, ["once"])
+
+
+def hold_up() -> None:
+    """Keep the thread busy for longer than a tool may keep the event loop."""
+    ends = time.perf_counter() + 0.3
+    while time.perf_counter() < ends:
+        pass
+
+
+async def test_a_tool_that_holds_up_the_event_loop_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    """All runs of the process stand still meanwhile. A thread may take as long as it likes, and so may a wait."""
+
+    @tool
+    async def greedy() -> None:
+        await anyio.lowlevel.checkpoint()
+        hold_up()
+
+    @tool
+    def threaded() -> None:
+        hold_up()
+
+    @tool
+    async def outer(ctx: Context[None]) -> None:
+        await ctx.call("greedy", {})
+
+    for calls in ([call("threaded"), call("outer")], [call("greedy")], [call("outer")]):
+        await told(greedy, threaded, outer, calls=calls)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1
+    assert said[0].startswith("the tool 'greedy' has held up the event loop for 0.")
+
+
+async def test_what_is_awaited_through_the_watch_is_as_without_it() -> None:
+    """Values, exceptions thrown in from outside, and what a tool does about them, go through unchanged."""
+    seen = list[str]()
+
+    @tool
+    async def works() -> str:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.lowlevel.checkpoint)
+        with anyio.move_on_after(0.01):
+            try:
+                await anyio.sleep_forever()
+            except anyio.get_cancelled_exc_class():
+                seen.append("cancelled")
+                raise
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+        return "whole"
+
+    [result] = await told(works, calls=[call("works")])
+    assert (result.content, seen) == ("whole", ["cancelled"])

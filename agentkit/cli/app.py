@@ -23,6 +23,7 @@ Name = Annotated[str, typer.Argument(help="now, clock:now, ./tools/x.py:name or 
 Sources = Annotated[
     list[str] | None, typer.Argument(help="Modules, files and agent files; all that are installed if none.")
 ]
+COMPARED = "Exit codes: 0 the same; 1 different; 2 usage, or no recording; 130 interrupted."
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -67,6 +68,41 @@ def chat_command(options: ChatOptions) -> int:
     from .chat import chat
 
     return chat(options)
+
+
+@app.command("replay", epilog=COMPARED)
+def replay_command(
+    recording: Annotated[str, typer.Argument(metavar="RECORDING", help="The file that a Recorder wrote.")],
+    agent: Annotated[
+        str | None, typer.Argument(metavar="[AGENT]", help="agent.toml or ./file.py:name, to see if it does the same.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Show a recorded run again. No model is asked and no tool is called; with AGENT, its first divergence is told.
+
+    \b
+    agentkit replay run.jsonl agent.toml
+    """
+    from .replay import replay_run
+
+    finish(lambda: replay_run(recording, agent, debug=debug), debug=debug)
+
+
+@app.command("diff", epilog=COMPARED)
+def diff_runs_command(
+    one: Annotated[str, typer.Argument(metavar="A", help="A recording.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Print where two recorded runs part, and what each took. Ids and times are not compared.
+
+    \b
+    agentkit diff yesterday.jsonl today.jsonl
+    """
+    from .replay import diff_runs
+
+    finish(lambda: diff_runs(one, other, as_json=as_json), debug=debug)
 
 
 @tools.command("list")

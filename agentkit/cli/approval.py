@@ -63,7 +63,8 @@ class Asker:
 
     def _details(self, approval: Approval) -> str:
         effects = f", which is {approval.effects}" if approval.effects else ""
-        shown = [f"{readable(approval.call.name)} needs approval{effects}"]
+        why = "; what was read before it may come from outside, and may be behind it" if approval.tainted else ""
+        shown = [f"{readable(approval.call.name)} needs approval{effects}{why}"]
         for name, value in approval.arguments.items():
             text = "***" if name in approval.secrets else readable(_json(value))
             if len(text) > self._longest:

@@ -31,6 +31,7 @@ TOO_LONG = re.compile(
     r"context[ _](length|window)|maximum (context|prompt)|too many tokens|prompt is too long", re.IGNORECASE
 )
 """How servers say that a conversation does not fit the model."""
+_SHOULD_RETRY = {"true": True, "false": False}
 _OUT_OF_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 
 
@@ -86,8 +87,7 @@ def _of_status(error: openai.APIStatusError) -> ModelError:
         retry_after=_retry_after(headers),
         request_id=error.request_id,
     )
-    if (asked := headers.get("x-should-retry")) in ("true", "false"):
-        found.retryable = asked == "true"
+    vars(found)["should_retry"] = _SHOULD_RETRY.get(headers.get("x-should-retry", ""))
     return found
 
 

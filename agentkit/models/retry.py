@@ -34,8 +34,9 @@ class Retry:
 
     def pause(self, error: ModelError, attempt: int) -> float | None:
         """Seconds until the next attempt, after so many; None if there is to be none."""
-        asked = vars(error).get("retry_after") or 0.0
-        if attempt > self.times or not error.retryable or asked > self.max_wait:
+        told = vars(error)  # a server may say so with any error
+        asked, again = told.get("retry_after") or 0.0, told.get("should_retry")
+        if attempt > self.times or asked > self.max_wait or not (error.retryable if again is None else again):
             return None
         if isinstance(error, BadResponse) and attempt > 1:
             return None

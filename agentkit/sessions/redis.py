@@ -92,7 +92,7 @@ class RedisStore:
     async def list(self, *, after: str = "", limit: int = 100) -> Sequence[str]:
         """The ids, in order; see `SessionStore`."""
         start = b"(" + after.encode() if after else b"-"
-        found = await self._run(lambda client: client.zrangebylex(self._ids, start, b"+", start=0, num=limit))
+        found: list[Any] = await self._run(lambda client: client.zrangebylex(self._ids, start, b"+", 0, limit))
         return [id.decode() for id in found]
 
     async def delete(self, session_id: str) -> bool:

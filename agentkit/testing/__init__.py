@@ -2,7 +2,9 @@
 
 from .assistants import QUIRKS, AssistantsRequest, AssistantsServer, Fault
 from .chat_server import ChatRequest, ChatServer
+from .faults import FaultyCall, ToolFault, ToolFaults
 from .guard import no_real_models
+from .leftovers import nothing_left_behind
 from .reply import Reply
 from .scripted import ScriptedModel, call
 
@@ -13,8 +15,12 @@ __all__ = [
     "ChatRequest",
     "ChatServer",
     "Fault",
+    "FaultyCall",
     "Reply",
     "ScriptedModel",
+    "ToolFault",
+    "ToolFaults",
     "call",
     "no_real_models",
+    "nothing_left_behind",
 ]

@@ -28,6 +28,7 @@ from agentkit.errors import (
 )
 from agentkit.models import resolve_model
 from agentkit.models.chat import ChatBackend
+from agentkit.models.retry import Retry
 from agentkit.telemetry.recorder import SpanRecorder
 from agentkit.testing import ChatServer, Reply, call, no_real_models
 
@@ -197,14 +198,10 @@ CASES: list[tuple[Reply, type[ModelError], bool]] = [
     (Reply(status=401, error=f"Incorrect API key: {KEY}"), AuthFailed, False),
     (Reply(status=403, error="no"), AuthFailed, False),
     (Reply(status=404, error="no such model"), RequestRejected, False),
-    (Reply(status=429, error="slow down", headers={"retry-after": "7", "x-should-retry": "false"}), RateLimited, True),
-    (
-        Reply(status=429, error="pay", error_code="insufficient_quota", headers={"x-should-retry": "false"}),
-        QuotaExceeded,
-        False,
-    ),
-    (Reply(status=500, error="oops", headers={"x-should-retry": "false"}), ServerFailed, True),
-    (Reply(status=503, body=b"<html>down</html>", headers={"x-should-retry": "false"}), ServerFailed, True),
+    (Reply(status=429, error="slow down", headers={"retry-after": "7"}), RateLimited, True),
+    (Reply(status=429, error="pay", error_code="insufficient_quota"), QuotaExceeded, False),
+    (Reply(status=500, error="oops"), ServerFailed, True),
+    (Reply(status=503, body=b"<html>down</html>"), ServerFailed, True),
     (Reply(body=b"<html>hello</html>", headers={"content-type": "text/html"}), BadResponse, False),
     (Reply(body=b""), BadResponse, False),
 ]
@@ -217,18 +214,19 @@ async def test_every_failure_is_one_of_our_errors(
 ) -> None:
     """Its class, its status, whether it may be tried again; the key is struck out, wherever it stood."""
     async with ChatServer([reply]) as server:
-        agent = Agent(backend(server))
+        agent = Agent(backend(server, retry=Retry(times=0)))
         with pytest.raises(ModelError) as caught:
             if streamed:
                 async with agent.stream("Hi") as run:
                     await run.finish()
             else:
                 await agent.run("Hi")
-    if streamed and kind is BadResponse:
-        kind = StreamBroken
+    if streamed and reply.body == b"":
+        kind, retryable = StreamBroken, True
     assert type(caught.value) is kind
     assert caught.value.retryable is retryable
-    assert caught.value.status == (reply.status if reply.status != 200 else None)
+    assert caught.value.status == reply.status
+    assert caught.value.request_id
     assert KEY not in f"{caught.value} {caught.value!r}"
     assert len(server.requests) == 1
     if isinstance(caught.value, RateLimited) and kind is RateLimited:

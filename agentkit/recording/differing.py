@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .recording import Recording, Step
+from .described import is_set
+from .recorder import Recording, Step
 
 NOTHING = "nothing"
 _LONGEST = 160
@@ -13,7 +14,9 @@ _BEFORE = 40
 """Characters shown before the place where two texts part."""
 _ORDER = ("messages", "instructions", "tools", "output", "settings")
 """Of a model request, what is compared first."""
-_ACCIDENTAL = frozenset({"id", "call_id", "key", "state", "conversation", "usage", "usage_pending", "retries"})
+_ACCIDENTAL = frozenset(
+    {"id", "call_id", "key", "state", "conversation", "usage", "usage_pending", "retries", "revision"}
+)
 """What differs from run to run even where the same is said."""
 
 
@@ -56,7 +59,7 @@ def first_difference(one: Recording, other: Recording) -> Difference | None:
         for field, x, y in (
             ("given", a.given, b.given),
             ("error", _words(a), _words(b)),
-            ("result", a.result, b.result),
+            ("result", _came_to(a), _came_to(b)),
         ):
             if found := difference(_essential(x), _essential(y), field):
                 return Difference(step=a.called, field=found[0], one=found[1], other=found[2])
@@ -74,6 +77,11 @@ def _pairs(one: Sequence[Step], other: Sequence[Step]) -> Iterator[tuple[Step | 
 
 def _name(step: Step | None) -> str:
     return NOTHING if step is None else step.name
+
+
+def _came_to(step: Step) -> Any:
+    """What a step returned; of one that stores, that is a revision, which means nothing."""
+    return None if step.name == "session" else step.result
 
 
 def _words(step: Step) -> Any:
@@ -94,15 +102,15 @@ def _outcome(recording: Recording) -> dict[str, Any]:
 
 def _essential(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _essential(each) for name, each in value.items() if name not in _ACCIDENTAL}
+        return {n: _essential(each) for n, each in value.items() if n not in _ACCIDENTAL and is_set(each)}
     return [_essential(each) for each in value] if isinstance(value, list) else value
 
 
 def _of_objects(one: dict[str, Any], other: dict[str, Any], field: str) -> tuple[str, str, str] | None:
-    for name in sorted(one.keys() | other.keys(), key=lambda name: (_ORDER.index(name) if name in _ORDER else 99)):
+    for name in sorted(one.keys() | other.keys(), key=lambda name: _ORDER.index(name) if name in _ORDER else 99):
         place = f"{field}.{name}" if field else name
         if name not in one or name not in other:
-            return (place, *(_short(each[name]) if name in each else NOTHING for each in (one, other)))
+            return place, _at(one, name), _at(other, name)
         if found := difference(one[name], other[name], place):
             return found
     return None
@@ -115,7 +123,7 @@ def _of_lists(one: list[Any], other: list[Any], field: str) -> tuple[str, str, s
     if len(one) == len(other):
         return None
     number = min(len(one), len(other))
-    return (f"{field}[{number}]", *(_short(each[number]) if number < len(each) else NOTHING for each in (one, other)))
+    return f"{field}[{number}]", _at(dict(enumerate(one)), number), _at(dict(enumerate(other)), number)
 
 
 def _parting(one: str, other: str) -> tuple[str, str]:
@@ -128,6 +136,10 @@ def _parting(one: str, other: str) -> tuple[str, str]:
 def _piece(text: str, begin: int) -> str:
     piece = json.dumps(text[begin : begin + _LONGEST], ensure_ascii=False)
     return "..." * (begin > 0) + piece + "..." * (len(text) > begin + _LONGEST)
+
+
+def _at(values: Mapping[Any, Any], place: object) -> str:
+    return _short(values[place]) if place in values else NOTHING
 
 
 def _shown(one: Any, other: Any) -> tuple[str, str]:

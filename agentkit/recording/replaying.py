@@ -2,25 +2,36 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import anyio
 import anyio.lowlevel
 
-from .agent import Agent
+from agentkit.agent import Agent
+from agentkit.approval import Asked
+from agentkit.budget import Budget
+from agentkit.errors import ConfigError, ReplayDiverged, said
+from agentkit.events import Emit, Out, RunResult, to_no_one
+from agentkit.messages import AssistantMessage, Message, Usage, UserMessage
+from agentkit.models.base import (
+    ModelInfo,
+    ModelRequest,
+    ModelResponse,
+    OnDelta,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
+from agentkit.sessions import Session
+from agentkit.steps import Beginning
+from agentkit.stream import RunStream
+
 from .described import Describer, read, rebuilt
 from .differing import NOTHING, difference
-from .errors import ConfigError, ReplayDiverged, said
-from .events import Emit, Out, RunResult, to_no_one
-from .limits import Budget
-from .messages import AssistantMessage, Message, Usage, UserMessage
-from .models.base import ModelInfo, ModelRequest, ModelResponse, OnDelta, ReasoningDelta, TextDelta, ToolCallDelta
-from .recording import Recording, Step, read_recording
-from .sessions import Session
-from .steps import Beginning
-from .stream import RunStream
+from .recorder import Recording, Step, outcome, read_recording
 
 T = TypeVar("T")
 
@@ -61,11 +72,13 @@ class Replay:
         except ReplayDiverged:
             raise
         except Exception as error:
-            self._require_end(said(error), error)
+            self._require_end(f"{type(error).__name__}: {said(error)}", error)
+            self._require_outcome(error)
             raise
         if self._diverged is not None:
             raise self._diverged
-        self._require_end("the run has ended")
+        self._require_end("the end of the run")
+        self._require_outcome(came_to)
         return came_to
 
     def reserve(self, name: str, kind: type[T]) -> Callable[[Callable[[], Awaitable[T]]], Awaitable[T]]:
@@ -122,6 +135,15 @@ class Replay:
             left = self._steps[min(number for number in self._steps if number > self._drawn)]
             raise ReplayDiverged(left.called, "name", left.name, now) from error
 
+    def _require_outcome(self, came_to: object) -> None:
+        """Make sure that the run comes to what it came to then."""
+        recorded, now = self.recording.end, outcome(self._describer, came_to)
+        if recorded is None or recorded["end"] == "cancelled":
+            return
+        for name in ("end", "stopped_by", "output", "error"):
+            if found := difference(_words(recorded.get(name)), _words(now.get(name)), name):
+                raise ReplayDiverged("the end", *found) from (came_to if isinstance(came_to, Exception) else None)
+
     def _diverge(self, step: str, field: str, recorded: str, now: str) -> NoReturn:
         """The first difference; whatever the run still tries to do after it gets the same answer."""
         if self._diverged is None:
@@ -138,15 +160,109 @@ async def replay(agent: Agent[Out], recording: str | Path | Recording, *, deps: 
         deps: For what the agent asks of its context besides tools: `enabled=`.
 
     Raises:
-        ReplayDiverged: the agent does something else now; this says which step, and which field.
-        ConfigError: the file is no recording.
+        ReplayDiverged: the agent does something else now; this says in which step, and in which field.
+        ConfigError: the file is no recording, or one of a run that was resumed.
         AgentError: what ended the recorded run.
     """
-    rerun = _Rerun.of(agent, recording)
-    return await rerun.agent.run(
-        rerun.prompt, deps=deps, session=rerun.session, history=rerun.history, steps=rerun.steps
-    )
+    return await Playback.of(agent, recording).run(deps=deps)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Rerun: ...
+class Playback(Generic[Out]):
+    """An agent that is ready to run as it was recorded, once."""
+
+    agent: Agent[Out]
+    """The agent, with a stand-in for its model."""
+    prompt: UserMessage | None
+    history: tuple[Message, ...]
+    session: Session | None
+    """One that holds nothing, where there was one."""
+    steps: Replay
+    approve: Asked | None
+
+    @classmethod
+    def of(cls, agent: Agent[Out], recording: str | Path | Recording) -> "Playback[Out]":
+        """See `replay`.
+
+        Raises:
+            ConfigError: the file is no recording, or one of a run that was resumed.
+        """
+        steps = Replay(recording)
+        run, path = steps.recording.run, steps.recording.path
+        names = {step.name for step in steps.recording.steps}
+        if "resume" in names:
+            raise ConfigError(f"{path!r} is of a resumed run; give steps=Replay({path!r}) to Agent.resume")
+        try:
+            info = read(ModelInfo, run["model"])
+            prompt = None if run["prompt"] is None else read(UserMessage, run["prompt"])
+            history = read(tuple[Message, ...], run["history"])
+        except (KeyError, ValueError) as error:
+            raise ConfigError(f"the recording {path!r} is damaged in its first line: {error}") from None
+        return cls(
+            agent=replace(agent, model=(_HoldingStandIn if "release" in names else _StandIn)(info)),
+            prompt=prompt,
+            history=history,
+            session=Session("replay") if run.get("session") else None,
+            steps=steps,
+            approve="pause" if "gate" in names else None,
+        )
+
+    async def run(self, *, deps: Any = None) -> RunResult[Out]:
+        """Run to the end; see `replay`."""
+        return await self.agent.run(
+            self.prompt,
+            deps=deps,
+            session=self.session,
+            history=self.history,
+            steps=self.steps,
+            approve=self.approve,
+        )
+
+    def stream(self, *, deps: Any = None) -> AbstractAsyncContextManager[RunStream[Out]]:
+        """Run while watching; see `Agent.stream`."""
+        return self.agent.stream(
+            self.prompt,
+            deps=deps,
+            session=self.session,
+            history=self.history,
+            steps=self.steps,
+            approve=self.approve,
+        )
+
+
+def _words(value: Any) -> Any:
+    """What can be compared of an outcome: of an error its class and its message."""
+    return (
+        {name: value.get(name) for name in ("class", "message")}
+        if isinstance(value, dict) and "class" in value
+        else value
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _StandIn:
+    """In place of a model that is not to be asked."""
+
+    info: ModelInfo
+
+    async def generate(self, request: ModelRequest, on_delta: OnDelta | None = None) -> ModelResponse:
+        """Never called: in a replay, the recording answers."""
+        raise ConfigError("a model was asked in a replay")
+
+
+class _HoldingStandIn(_StandIn):
+    """In place of one whose server holds answers."""
+
+    async def release(self, answer: AssistantMessage) -> Usage:
+        """Never called, as `generate`."""
+        raise ConfigError("a model's server was spoken to in a replay")
+
+
+async def _tell(message: AssistantMessage, emit: Emit) -> None:
+    """An answer in pieces, as if it had been streamed."""
+    if message.reasoning:
+        await emit(ReasoningDelta(text=message.reasoning))
+    for word in re.findall(r"\s*\S+\s*", message.text):
+        await emit(TextDelta(text=word))
+    for index, call in enumerate(message.tool_calls):
+        await emit(ToolCallDelta(index=index, name=call.name, arguments=call.arguments))

@@ -18,12 +18,13 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
+from agentkit.budget import Budget
+from agentkit.errors import ConfigError, said
+from agentkit.events import RunResult
+from agentkit.messages import Message, Usage, UserMessage
+from agentkit.steps import Beginning
+
 from .described import Describer
-from .errors import ConfigError, said
-from .events import RunResult
-from .limits import Budget
-from .messages import Usage
-from .steps import Beginning
 
 T = TypeVar("T")
 
@@ -106,9 +107,9 @@ class Recorder:
             try:
                 came_to = await work()
             except BaseException as error:
-                await self._noted(error, self._ended(None, error))
+                await self._noted(error, self._ended(error))
                 raise
-            await self._write(self._ended(came_to, None))
+            await self._write(self._ended(came_to))
             return came_to
         finally:
             file, self._file = self._file, None
@@ -160,17 +161,9 @@ class Recorder:
         at, seconds = began - self._began, time.monotonic() - began
         return line | {"at": round(at, 6), "seconds": round(seconds, 6)}
 
-    def _ended(self, came_to: object, error: BaseException | None) -> dict[str, Any]:
-        line: dict[str, Any] = {"end": "error" if error is not None else "result"}
-        if isinstance(came_to, RunResult):
-            line |= {"output": self._describer.given(came_to.value).get("value"), "stopped_by": came_to.stopped_by}
-        if isinstance(error, anyio.get_cancelled_exc_class()):
-            line["end"] = "cancelled"
-        elif error is not None:
-            line["error"] = self._describer.error(error)
-        if self._budget is not None:
-            line |= _Spent.of(self._budget).told
-        return line | {"seconds": round(time.monotonic() - self._began, 6)}
+    def _ended(self, came_to: object) -> dict[str, Any]:
+        spent = {} if self._budget is None else _Spent.of(self._budget).told
+        return outcome(self._describer, came_to) | spent | {"seconds": round(time.monotonic() - self._began, 6)}
 
     def _open(self) -> None:
         try:
@@ -209,6 +202,16 @@ class Recorder:
             while data:
                 data = data[os.write(self._file, data) :]
             os.fsync(self._file)
+
+
+def outcome(describer: Describer, came_to: object) -> dict[str, Any]:
+    """What a run came to, or was ended by."""
+    if isinstance(came_to, RunResult):
+        output = describer.given(came_to.value).get("value")
+        return {"end": "result", "output": output, "stopped_by": came_to.stopped_by}
+    if isinstance(came_to, anyio.get_cancelled_exc_class()):
+        return {"end": "cancelled"}
+    return {"end": "error", "error": describer.error(came_to)} if isinstance(came_to, BaseException) else {"end": "?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +264,8 @@ def _header(run: Beginning, describer: Describer) -> dict[str, Any]:
         "agentkit": version("agentkit"),
         "agent": run.agent,
         "model": describer.given(run.info)["value"],
-        "prompt": None if run.prompt is None else describer.message(run.prompt),
-        "history": [describer.message(each) for each in run.history],
+        "prompt": None if run.prompt is None else describer.result(UserMessage, run.prompt),
+        "history": describer.result(tuple[Message, ...], run.history),
         "session": run.session,
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -288,7 +291,7 @@ def read_recording(path: str | Path) -> Recording:
     if not lines or "agentkit_recording" not in lines[0]:
         raise ConfigError(f"{str(path)!r} is no recording; Recorder(...) writes one")
     found = lines[0]["agentkit_recording"]
-    if found != FORMAT:
+    if found != FORMAT or isinstance(found, bool):
         raise ConfigError(
             f"the recording {str(path)!r} is of format {found!r:.20}, and this agentkit knows format {FORMAT}"
         )

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigError, said
-from .messages import AssistantMessage, Message, ToolCall, ToolResult, Usage, UserMessage
-from .models.base import ModelRequest, ModelSettings
-from .registry import ToolRegistry
+from agentkit.errors import ConfigError, said
+from agentkit.messages import AssistantMessage, Message, ToolCall, ToolResult, Usage, UserMessage
+from agentkit.models.base import ModelRequest, ModelSettings
+from agentkit.registry import ToolRegistry
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -45,7 +45,7 @@ class Describer:
             case ModelRequest():
                 return self._request(given)
             case ToolCall():
-                return {"call": self.hidden(_without_key(_dumped(ToolCall, given)))}
+                return {"call": self.hidden(_brief(_dumped(ToolCall, given)))}
             case UserMessage() | AssistantMessage() | ToolResult():
                 return {"message": self.message(given)}
             case list() | tuple() if all(isinstance(each, Message) for each in given):
@@ -67,10 +67,11 @@ class Describer:
             raise ConfigError(f"a step's result cannot be recorded: {said(error)}") from error
 
     def message(self, message: Message) -> Any:
-        """A message, without the keys of its calls, which differ from run to run."""
+        """A message as it goes into a step: without what is not set, and the keys of calls, which differ by run."""
         known = self._messages.get(id(message))
         if known is None:
-            known = self._messages[id(message)] = (message, self.hidden(_without_key(_dumped(type(message), message))))
+            told = self.hidden(_brief(_dumped(type(message), message)))
+            known = self._messages[id(message)] = (message, told)
         return known[1]
 
     def error(self, error: BaseException) -> dict[str, Any]:
@@ -180,18 +181,29 @@ def _bare(kind: type[BaseException], args: Sequence[Any]) -> BaseException:
     return error
 
 
+def is_set(value: Any) -> bool:
+    """Whether a JSON value says something: nothing, false, and what is empty do not."""
+    return not (value is None or value is False or value in ("", [], {}))
+
+
 def _is_plain(value: object) -> bool:
     if isinstance(value, list):
         return all(isinstance(each, str) for each in value)
     return isinstance(value, str | int | float | bool | None)
 
 
-def _without_key(described: Any) -> Any:
-    """A call, or a message, without what names its calls to other systems."""
-    described.pop("key", None)
-    for call in described.get("tool_calls") or ():
-        call.pop("key", None)
-    return described
+def _brief(described: Any) -> Any:
+    """A call, or a message, without what is not set: so a field of a newer agentkit makes no difference."""
+    if isinstance(described, list):
+        return [_brief(each) for each in described]
+    if not isinstance(described, dict):
+        return described
+    is_call = "arguments" in described
+    return {
+        name: each if name == "state" else _brief(each)
+        for name, each in described.items()
+        if is_set(each) and not (is_call and name == "key")
+    }
 
 
 def _tools(tools: ToolRegistry) -> bytes:
@@ -203,8 +215,8 @@ def _tools(tools: ToolRegistry) -> bytes:
 
 def _settings(settings: ModelSettings) -> dict[str, Any]:
     """What is set of the settings; of `extra`, not what looks like a key."""
-    values = {each.name: getattr(settings, each.name) for each in fields(settings)}
-    told: dict[str, Any] = _as_json({name: value for name, value in values.items() if value not in (None, (), {})})
+    values = _as_json({each.name: getattr(settings, each.name) for each in fields(settings)})
+    told = {name: value for name, value in values.items() if is_set(value)}
     for name, value in (told.get("extra") or {}).items():
         if isinstance(value, str) and any(word in name.lower() for word in _PRIVATE_WORDS):
             told["extra"][name] = HIDDEN

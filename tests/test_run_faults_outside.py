@@ -1,0 +1,162 @@
+"""Runs with everything switched on, cancelled from outside wherever they wait."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio.lowlevel
+import pytest
+from cancelling import How, accepted, ends_within
+
+from agentkit import Agent, Context, Limits, Message, ModelRequest, Session, ToolResult, tool
+from agentkit.approval import Approval
+from agentkit.errors import OutputError
+from agentkit.executor import NOT_RUN
+from agentkit.guardrails import Guardrails
+from agentkit.journal import FileJournal
+from agentkit.models.base import ModelResponse, OnDelta
+from agentkit.telemetry.recorder import SpanRecorder
+from agentkit.testing import ScriptedModel, call
+from agentkit.testing.leftovers import nothing_left_behind
+
+pytestmark = pytest.mark.anyio
+
+
+class Model(ScriptedModel):
+    """A scripted model that waits a little, as real ones do."""
+
+    async def generate(self, request: ModelRequest, on_delta: OnDelta | None = None) -> ModelResponse:
+        await anyio.lowlevel.checkpoint()
+        response = await super().generate(request, on_delta)
+        await anyio.lowlevel.checkpoint()
+        return response
+
+
+class Desk:
+    """An agent that has everything, and a note of what its tools have begun and what goes on in them."""
+
+    def __init__(self, journal: FileJournal) -> None:
+        self.journal = journal
+        self.spans = SpanRecorder()
+        self.begun: set[str] = set()
+        self.going_on = 0
+
+        @tool
+        async def pay(to: str, ctx: Context[Any]) -> str:
+            return await self.working(ctx, f"paid {to}")
+
+        @tool
+        def count(n: int, ctx: Context[Any]) -> int:
+            self.begun.add(ctx.call_id)
+            return n
+
+        @tool(approval=True, effects="external", trusted=True)
+        async def order(what: str, ctx: Context[Any]) -> str:
+            return await self.working(ctx, f"ordered {what}")
+
+        @tool(effects="read")
+        async def through(ctx: Context[Any]) -> str:
+            self.begun.add(ctx.call_id)
+            return str(await ctx.call("pay", {"to": "bob"}))
+
+        self.tools: list[Any] = [pay, count, order, through]
+        self.rules = Guardrails(
+            input=[self.looks, fine], output=[self.not_at_once], tool_call=[self.looks], tool_result=[self.looks]
+        )
+
+    async def working(self, ctx: Context[Any], result: str) -> str:
+        self.begun.add(ctx.call_id)
+        self.going_on += 1
+        try:
+            await anyio.lowlevel.checkpoint()
+            await ctx.progress(1)
+            return result
+        finally:
+            self.going_on -= 1
+
+    async def looks(self, *given: object) -> None:
+        """A guardrail that waits, and lets pass."""
+        self.going_on += 1
+        try:
+            await anyio.lowlevel.checkpoint()
+        finally:
+            self.going_on -= 1
+
+    async def not_at_once(self, output: str, context: Context[Any]) -> None:
+        """A guardrail that has the model answer twice."""
+        await self.looks()
+        if output == "Done":
+            raise OutputError("In a whole sentence, please.")
+
+    async def approve(self, approval: Approval) -> bool:
+        await self.looks()
+        return True
+
+    def agent(self) -> Agent:
+        script: list[Any] = [
+            [call("pay", to="ada"), call("count", n=3), call("order", what="tea")],
+            [call("through"), call("helper", prompt="Help!")],
+            "Done",
+            "All is done.",
+        ]
+        helper = Agent(Model(["I help."]), name="helper", description="Help.", telemetry=self.spans.telemetry)
+        return Agent(
+            Model(script),
+            tools=[*self.tools, helper.as_tool()],
+            limits=Limits(seconds=60, tool_seconds=30, tokens=100_000),
+            guardrails=self.rules,
+            journal=self.journal,
+            telemetry=self.spans.telemetry,
+        )
+
+    async def run(self, session: Session, streamed: bool) -> None:
+        agent, given = self.agent(), {"session": session, "approve": self.approve}
+        if not streamed:
+            assert (await agent.run("Go.", **given)).output == "All is done."  # type: ignore[arg-type]
+            return
+        async with agent.stream("Go.", **given) as run:  # type: ignore[arg-type]
+            assert (await run.finish()).output == "All is done."
+
+    def check(self, messages: Sequence[Message]) -> None:
+        """The history is accepted, and says of no call that began that it was not made."""
+        accepted(messages)
+        for message in messages:
+            if isinstance(message, ToolResult) and message.content == NOT_RUN:
+                assert message.call_id not in self.begun
+        assert self.going_on == 0
+
+
+def fine(messages: Sequence[Message], context: Context[Any]) -> None:
+    """A guardrail that runs in a thread."""
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Any:
+    """With a journal in a file, opened once: it stays open."""
+    journal = FileJournal(tmp_path / "journal.db")
+    yield Desk(journal)
+    journal.close()
+
+
+HOWS = [("asyncio", "scope"), ("asyncio", "task"), ("trio", "scope")]
+
+
+@pytest.mark.parametrize(("anyio_backend", "how"), HOWS, ids=["-".join(each) for each in HOWS])
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+async def test_a_run_can_be_cancelled_wherever_it_waits(desk: Desk, how: How, streamed: bool) -> None:
+    """At the N-th checkpoint for N = 1, 2, 3 ... until the run ends before: nothing of it is left, and what is stored
+    is accepted by the strictest provider and says truthfully what happened.
+    """
+    await desk.run(Session("first"), streamed)  # what is opened once and kept, is open
+    n, ended = 0, False
+    while not ended:
+        n += 1
+        desk.begun.clear()
+        session = Session(f"s{n}")
+        async with nothing_left_behind(telemetry=desk.spans.telemetry):
+            ended = await ends_within(n, partial(desk.run, session, streamed), how)
+        stored = (await session.store.load(session.id)).messages
+        desk.check(stored)
+    assert n > 30
+    assert {effect.state for effect in desk.journal.read()} <= {"completed", "unknown"}
