@@ -26,7 +26,7 @@ from .limits import Limits
 from .loop import Run
 from .messages import Message, clean
 from .models import resolve_model
-from .models.base import ModelBackend, ModelRequest, ModelSettings
+from .models.base import HoldsAnswers, ModelBackend, ModelRequest, ModelSettings
 from .paused import Answer, PausedRun
 from .policy import PolicyOptions
 from .prices import Prices
@@ -39,9 +39,14 @@ from .steps import Inline, Steps
 from .stream import RunStream, watch
 from .telemetry import Telemetry
 from .tool import Tool
+from .window import View, Window
 
 if TYPE_CHECKING:
     from .output import OutputType
+
+
+_OPTIONAL: Mapping[str, type] = {"prices": Prices, "window": Window, "guardrails": Guardrails}
+_KINDS: Mapping[str, type] = {"limits": Limits, "settings": ModelSettings, "telemetry": Telemetry, **_OPTIONAL}
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class Agent(Generic[Out]):
     """Where its spans go."""
     prices: Prices | None = None
     """What model calls cost; where money is limited and this is None, those that genai-prices lists."""
+    window: Window | None = None
+    """How much of a long conversation the model is sent; None for all of it."""
     guardrails: Guardrails | None = None
     """Functions that may stop a run."""
     taint: Taint = "approve"
@@ -92,21 +99,18 @@ class Agent(Generic[Out]):
     def __post_init__(self) -> None:
         if not (isinstance(self.model, str) or hasattr(self.model, "generate")):
             raise ConfigError(f'model={self.model!r:.100}: write "wire:model", or give a backend')
-        for name, kind in (("limits", Limits), ("settings", ModelSettings), ("telemetry", Telemetry)):
-            if not isinstance(getattr(self, name), kind):
-                raise ConfigError(f"{name}={getattr(self, name)!r:.100}: write {name}={kind.__name__}(...)")
-        if not (self.prices is None or isinstance(self.prices, Prices)):
-            raise ConfigError(f"prices={self.prices!r:.100}: write prices=Prices(...)")
-        if not (self.guardrails is None or isinstance(self.guardrails, Guardrails)):
-            raise ConfigError(f"guardrails={self.guardrails!r:.100}: write guardrails=Guardrails(...)")
+        for name, kind in _KINDS.items():
+            given = getattr(self, name)
+            if not (isinstance(given, kind) or (given is None and name in _OPTIONAL)):
+                raise ConfigError(f"{name}={given!r:.100}: write {name}={kind.__name__}(...)")
         if not (self.taint in ("approve", "allow") or callable(self.taint)):
             raise ConfigError(
                 f'taint={self.taint!r:.60}: write "approve" or "allow", or give a function of the Approval'
             )
         if not (self.journal is None or hasattr(self.journal, "begin")):
             raise ConfigError(f"journal={self.journal!r:.100}: write journal=FileJournal({self.journal!r:.100})")
-        given: object = self.tools
-        if isinstance(given, str) or not isinstance(given, Iterable):
+        tools: object = self.tools
+        if isinstance(tools, str) or not isinstance(tools, Iterable):
             raise ConfigError(
                 f"tools={self.tools!r:.100}: write a list of functions, or load_tools({self.tools!r:.40})"
             )
@@ -260,6 +264,9 @@ class Agent(Generic[Out]):
         if paused:
             budget.take_up(paused.spent)
         prices = self.prices or (outer.prices if outer else None) or (Prices() if budget.counts_cost else None)
+        view = View(self.window) if self.window else None
+        if view and isinstance(role.model, HoldsAnswers):
+            raise ConfigError(f"window=: {role.model!r:.60} keeps the conversation on its server; leave window out")
         guards = Guards()
         if self.guardrails is not None:
             guards.add(self.guardrails)
@@ -281,7 +288,7 @@ class Agent(Generic[Out]):
             role=role,
             history=History(messages=list(given.history), session=given.session, steps=steps),
             budget=budget,
-            asker=Asker(budget=budget, steps=steps, telemetry=self.telemetry, emit=emit, prices=prices),
+            asker=Asker(budget=budget, steps=steps, telemetry=self.telemetry, emit=emit, prices=prices, view=view),
             executor=Executor(tools=role.tools, caller=caller, steps=steps),
             steps=steps,
             telemetry=self.telemetry,

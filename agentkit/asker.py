@@ -1,6 +1,6 @@
 """One model call -> its response: reserved, made inside a span, and paid for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from .registry import ToolRegistry
 from .role import Role
 from .steps import Steps, Work
 from .telemetry import Telemetry
+from .window import Summary, View
 
 _BYTES_PER_TOKEN = 4
 """A rough figure, for what is not known yet, and for providers that do not say."""
@@ -32,6 +33,10 @@ class Asker:
     emit: Emit
     prices: Prices | None = None
     """What calls cost; None if nobody asks."""
+    view: View | None = None
+    """What of the conversation is sent; None for all of it."""
+    since: int | None = None
+    """Where in the conversation this run's prompt is."""
 
     async def ask(
         self,
@@ -55,6 +60,8 @@ class Asker:
             LimitExceeded: there is not enough left for it.
             ModelError: there is no answer that can be used.
         """
+        if self.view is not None:
+            messages = await self.view.fit(messages, since=self.since, step=self._summary)
         step = self.steps.reserve("model", ModelResponse)
         need = self._need(role, messages)
         hold = await self.budget.hold(need, last=last)
@@ -80,6 +87,16 @@ class Asker:
             raise
         finally:
             self.budget.release(hold)
+
+    async def _summary(self, work: Callable[[], Awaitable[Summary]]) -> Summary:
+        """Have a summary made, and pay for it: it is a model call of its own."""
+        self.budget.require_iteration()
+        step = self.steps.reserve("summary", Summary)
+        made = await step(work)
+        if made.info is not None:
+            cost = None if self.prices is None else self.prices.cost(made.info, made.model, made.usage)
+            self.budget.spend(made.usage, cost=cost)
+        return made
 
     async def _generate(self, role: Role[Any], request: ModelRequest, conversation: str | None) -> ModelResponse:
         on_delta, info = None if self.emit is to_no_one else self.emit, role.model.info

@@ -160,6 +160,8 @@ class Run(Generic[Out]):
         if unanswered(self.messages):
             await self.guards.input([*self.messages, *said], self._about)
             await self._act()
+        if said:
+            self.asker.since = len(self.messages)
         self.messages.extend(said)
 
     async def _read(self, answer: AssistantMessage) -> Out:

@@ -132,7 +132,7 @@ class Prices:
             return given
         if given is not None:
             provider, _, name = given.partition(":")
-            return _listed([name], provider=_THEIR_NAMES.get(provider, provider))
+            return _listed([name], provider_id=_THEIR_NAMES.get(provider, provider))
         if info.in_process:
             return FREE
         return _listed(models, **_place(info)) if self.listed else None

@@ -26,6 +26,8 @@ class Place:
     program: str = ""
     """Python that defines `make` in another process, if another process can have it."""
     url: str = ""
+    prefix: str = ""
+    server: Any = None
 
 
 @contextmanager
@@ -55,7 +57,7 @@ def places() -> Iterator[Callable[[str], Place]]:
             opened.append(None)
             prefix = f", prefix={options!r}" if options else ""
             program = f"from agentkit.sessions import {where}\n\n\ndef make():\n    return {where}({url!r}{prefix})\n"
-            return Place(kind=kind, make=make, program=program, url=url)
+            return Place(kind=kind, make=make, program=program, url=url, prefix=options, server=servers.get(kind))
 
         try:
             yield place

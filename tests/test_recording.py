@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +27,7 @@ from agentkit.testing import ChatServer, ScriptedModel, call
 pytestmark = pytest.mark.anyio
 
 GOLDEN = Path(__file__).parent / "recordings" / "format_1.jsonl"
-SCRIPT = [[call("units_left", sku="A-1"), call("units_left", sku="B-2")], "Three of A-1."]
+SCRIPT: list[Any] = [[call("units_left", sku="A-1"), call("units_left", sku="B-2")], "Three of A-1."]
 
 
 @tool
@@ -49,7 +48,7 @@ def guess(sku: str) -> int:
     return 7
 
 
-class Untouchable:
+class Untouchable(MemoryStore):
     """A store that must not be spoken to."""
 
     async def load(self, session_id: str) -> Stored:
@@ -69,8 +68,20 @@ def clerk() -> Agent:
     return Agent(ScriptedModel(SCRIPT), name="clerk", instructions="Be kind.", tools=[units_left])
 
 
+def text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
 def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in text(path).splitlines()]
+
+
+def write(path: Path, *changed: dict[str, Any]) -> None:
+    path.write_text("".join(json.dumps(line) + "\n" for line in changed), encoding="utf-8")
+
+
+def last(request: Any) -> Any:
+    return request.messages[-1]
 
 
 async def diverged(agent: Agent[Any], path: Path) -> ReplayDiverged:
@@ -99,13 +110,13 @@ async def test_a_run_over_http_replays_when_the_server_is_gone(path: Path, strea
         replayed = await again.run("Any?", session=session, steps=Replay(path))
     assert replace(replayed, run_id="", trace_id=None) == replace(recorded, run_id="", trace_id=None)
     assert replace(await replay(again, path), run_id="", trace_id=None) == replace(recorded, run_id="", trace_id=None)
-    assert "sk-canary" not in path.read_text()
+    assert "sk-canary" not in text(path)
 
 
 async def test_a_recording_says_what_happened_and_is_private(path: Path, clerk: Agent) -> None:
     """A line for the run, for each step and for the end; nobody else may read it."""
     await clerk.run("Any?", steps=Recorder(path))
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     run, *steps, end = lines(path)
     assert run["agentkit_recording"] == 1
     assert (run["agent"], run["model"]["provider"], run["prompt"]["content"]) == ("clerk", "scripted", "Any?")
@@ -121,7 +132,7 @@ async def test_a_long_conversation_is_written_once(path: Path) -> None:
     script = [[call("units_left", sku="A-1")]] * 60 + ["Done."]
     agent = Agent(ScriptedModel(script), tools=[units_left], instructions="x" * 1000, limits=Limits(iterations=100))
     await agent.run("y" * 1000, steps=Recorder(path))
-    assert path.stat().st_size < 100_000
+    assert len(text(path)) < 100_000
     assert len(read_recording(path).steps[-1].given["messages"]) == 121
     assert (await replay(agent, path)).output == "Done."
 
@@ -170,7 +181,7 @@ async def test_steps_that_are_left_over_are_a_divergence(path: Path, clerk: Agen
     await clerk.run("Any?", steps=Recorder(path))
     run, *steps, end = lines(path)
     extra = {**next(step for step in steps if step["step"] == 4), "step": 5}
-    path.write_text("\n".join(json.dumps(line) for line in [run, *steps, extra, end]) + "\n")
+    write(path, run, *steps, extra, end)
     error = await diverged(clerk, path)
     assert (error.step, error.recorded, error.now) == ("step 5 (model)", "model", "the end of the run")
 
@@ -179,7 +190,7 @@ async def test_steps_beyond_the_end_are_a_divergence(path: Path, clerk: Agent) -
     """A run that goes on where the recorded one had ended."""
     await clerk.run("Any?", steps=Recorder(path))
     run, *steps, end = lines(path)
-    path.write_text("\n".join(json.dumps(x) for x in [run, *(s for s in steps if s["step"] < 4), end]) + "\n")
+    write(path, run, *(step for step in steps if step["step"] < 4), end)
     error = await diverged(clerk, path)
     assert (error.step, error.recorded, error.now) == ("step 4 (model)", "the end of the run", "model")
 
@@ -258,15 +269,15 @@ async def test_secrets_are_not_in_the_recording(path: Path) -> None:
 
     told = ScriptedModel([
         [call("log_in", user="ann", pin="canary-12345")],
-        lambda request: f"You are in: {request.messages[-1].content}, canary-12345",
+        lambda request: f"You are in: {last(request).content}, canary-12345",
     ])  # fmt: skip
     agent = Agent(told, tools=[log_in], settings=ModelSettings(extra={"api_key": "canary-12345", "user": "u1"}))
     result = await agent.run("Log me in.", session=Session("a"), steps=Recorder(path))
     assert "canary-12345" in result.output
-    text = path.read_text()
-    assert "canary" not in text
-    assert "ann" in text
-    assert "u1" in text
+    written = text(path)
+    assert "canary" not in written
+    assert "ann" in written
+    assert "u1" in written
     replayed = await replay(agent, path)
     assert replayed.output == "You are in: ***, ***"
     [asked] = [m for m in replayed.messages if isinstance(m, AssistantMessage) and m.tool_calls]
@@ -284,7 +295,7 @@ async def test_secret_arguments_that_are_no_json_are_hidden_whole(path: Path) ->
     bad = ToolCall(id="1", name="log_in", arguments='{"pin": "canary-12')
     agent = Agent(ScriptedModel([[bad], "No."]), tools=[log_in])
     await agent.run("?", steps=Recorder(path))
-    assert "canary" not in path.read_text()
+    assert "canary" not in text(path)
     assert (await replay(agent, path)).output == "No."
 
 
@@ -315,9 +326,11 @@ async def test_calls_at_the_same_time_are_matched_by_their_order(path: Path) -> 
 
     agent = Agent(ScriptedModel([[call("nth", n=n) for n in range(8)], "Done."]), tools=[nth])
     recorded = await agent.run("?", steps=Recorder(path))
-    in_file = [line["step"] for line in lines(path) if str(line.get("name")).startswith("tool:")]
-    assert in_file == [9, 8, 7, 6, 5, 4, 3, 2]
-    assert (await replay(agent, path)).messages == recorded.messages
+    run, *steps, end = lines(path)
+    assert sorted(step["step"] for step in steps) == list(range(1, 11))
+    for order in (steps, sorted(steps, key=lambda step: -step["step"])):
+        write(path, run, *order, end)
+        assert (await replay(agent, path)).messages == recorded.messages
 
 
 async def test_a_history_and_parts_are_replayed(path: Path) -> None:
@@ -385,10 +398,10 @@ async def test_a_replay_replays_one_run(path: Path, clerk: Agent) -> None:
 async def test_a_recording_is_not_overwritten(path: Path, clerk: Agent) -> None:
     """A Recorder writes one run to a new file."""
     await clerk.run("Any?", steps=Recorder(path))
-    before = path.read_bytes()
+    before = text(path)
     with pytest.raises(ConfigError, match="is there already"):
         await clerk.run("Any?", steps=Recorder(path))
-    assert path.read_bytes() == before
+    assert text(path) == before
 
 
 async def test_a_file_that_cannot_be_written_stops_the_run_first(tmp_path: Path, clerk: Agent) -> None:
@@ -447,7 +460,7 @@ anyio.run(lambda: Agent(ScriptedModel(script), tools=[step]).run("Go.", steps=Re
 async def test_a_killed_program_leaves_all_steps_that_had_ended(path: Path, killed_at: int) -> None:
     """kill -9: the recording ends at the last finished step, and a replay says where it breaks off."""
     command = [sys.executable, "-c", KILLED, str(path), str(killed_at)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert (await anyio.run_process(command, check=False)).returncode == -signal.SIGKILL
     recording = read_recording(path)
     assert recording.end is None
     names = [step.name for step in recording.steps]
@@ -462,9 +475,9 @@ async def test_a_killed_program_leaves_all_steps_that_had_ended(path: Path, kill
     assert "breaks off" in error.recorded
 
 
-async def test_a_line_that_was_cut_is_left_out(path: Path, clerk: Agent) -> None:
-    """At every byte of the last lines: a recording can be read up to its last whole line."""
-    await clerk.run("Any?", steps=Recorder(path))
+def test_a_line_that_was_cut_is_left_out(path: Path, clerk: Agent) -> None:
+    """Wherever: a recording can be read up to its last whole line."""
+    anyio.run(lambda: clerk.run("Any?", steps=Recorder(path)))
     data = path.read_bytes()
     first = data.index(b"\n") + 1
     for length in range(first, len(data), 7):
@@ -475,7 +488,7 @@ async def test_a_line_that_was_cut_is_left_out(path: Path, clerk: Agent) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("content", "told"),
     [
         ("", "is no recording"),
         ("{}\n", "is no recording"),
@@ -489,16 +502,14 @@ async def test_a_line_that_was_cut_is_left_out(path: Path, clerk: Agent) -> None
         ('{"agentkit_recording": 1}\n' + "[" * 100_000 + "\n", "damaged in line 2"),
     ],
 )
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_what_is_no_recording_is_refused(path: Path, text: str, told: str) -> None:
+def test_what_is_no_recording_is_refused(path: Path, content: str, told: str) -> None:
     """With words that say why; also what a newer agentkit has written."""
-    path.write_text(text)
+    path.write_text(content, encoding="utf-8")
     with pytest.raises(ConfigError, match=told):
-        await replay(Agent(ScriptedModel([])), path)
+        read_recording(path)
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_missing_file_is_refused(path: Path) -> None:
+def test_a_missing_file_is_refused(path: Path) -> None:
     """With its name."""
     with pytest.raises(ConfigError, match=r"run\.jsonl' cannot be read"):
         Replay(path)

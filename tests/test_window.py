@@ -1,4 +1,4 @@
-"""What of a long conversation is sent: always something that a provider accepts, as much as fits, and never untainted."""
+"""What of a long conversation is sent: always what a provider accepts, as much as fits, and no taint is lost."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -237,9 +237,12 @@ async def test_first_messages_stay_with_their_results() -> None:
 
 async def test_the_turn_may_have_begun_before_the_last_message_of_a_user() -> None:
     """A run that has asked its model again, in a user's message, does not leave out what it was asked itself."""
-    messages = [user("1"), said("A"), user("the question"), said("wrong form"), user("that does not fit")]
-    assert shown(await View(Window(messages=3)).fit(messages)) == ["that does not fit"]
-    kept = await View(Window(messages=3)).fit(messages, since=2)
+    messages = [user("the question"), said("wrong form"), user("that does not fit")]
+    assert shown(await View(Window(messages=2)).fit(messages)) == ["that does not fit"]
+    with pytest.raises(ContextTooLong):
+        await View(Window(messages=2)).fit(messages, since=0)
+    before = [user("1"), said("A"), *messages]
+    kept = await View(Window(messages=4)).fit(before, since=2)
     assert shown(kept) == ["the question", "wrong form", "that does not fit"]
 
 

@@ -71,9 +71,10 @@ class nothing_left_behind:  # reads as what it is: `with nothing_left_behind():`
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         ends = time.monotonic() + self._grace
         try:
-            while (left := self._left()) and time.monotonic() < ends:
-                gc.collect()
+            left = self._left() and self._collected()
+            while left and time.monotonic() < ends:
                 _wait_for(left)
+                left = self._left()
         finally:
             self._restore()
         _tell(left, error)
@@ -88,11 +89,12 @@ class nothing_left_behind:  # reads as what it is: `with nothing_left_behind():`
         ends = time.monotonic() + self._grace
         try:
             with anyio.CancelScope(shield=True):
-                while (left := self._left()) and time.monotonic() < ends:
-                    gc.collect()
+                left = self._left() and self._collected()
+                while left and time.monotonic() < ends:
                     await anyio.lowlevel.checkpoint()
                     if "thread" in left or "child process" in left:
                         await anyio.to_thread.run_sync(_wait_for, left)
+                    left = self._left()
         finally:
             self._restore()
         _tell(left, error)
@@ -105,6 +107,11 @@ class nothing_left_behind:  # reads as what it is: `with nothing_left_behind():`
             for kind, found in now.items()
         }
         return {kind: found for kind, found in fresh.items() if found}
+
+    def _collected(self) -> dict[str, dict[object, str]]:
+        """What is left once objects are gone that only hold each other, with the files they have open."""
+        gc.collect()
+        return self._left()
 
     def _now(self) -> dict[str, dict[object, str]]:
         look: dict[str, Callable[[], dict[object, str]]] = {
