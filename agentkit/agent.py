@@ -30,7 +30,7 @@ from .models.base import HoldsAnswers, ModelBackend, ModelRequest, ModelSettings
 from .paused import Answer, PausedRun
 from .policy import PolicyOptions
 from .prices import Prices
-from .prompt import Prompt, as_message, check_history
+from .prompt import Prompt, as_message, check_history, mended
 from .registry import Given, ToolRegistry
 from .resuming import Resumption
 from .role import Role
@@ -286,7 +286,7 @@ class Agent(Generic[Out]):
         return Run(
             id=run_id,
             role=role,
-            history=History(messages=list(given.history), session=given.session, steps=steps),
+            history=History(messages=mended(given.history), session=given.session, steps=steps),
             budget=budget,
             asker=Asker(budget=budget, steps=steps, telemetry=self.telemetry, emit=emit, prices=prices, view=view),
             executor=Executor(tools=role.tools, caller=caller, steps=steps),

@@ -42,6 +42,13 @@ ANSWERS: Mapping[str, Sequence[ScriptedReply]] = {
         [call("get_stock_price", ticker="AAPL", currency="GBP")],
         "Apple stock is at 182.34 GBP.",
     ],
+    "Can I go to Rome tonight?": [
+        [call("hotels", prompt="Free rooms in Rome?"), call("trains", prompt="Is the train to Rome on time?")],
+        "Rome has rooms, and the train is on time.",
+    ],
+    "Free rooms in Rome?": ["Twelve."],
+    "Is the train to Rome on time?": ["It is."],
+    "Refund order 7.": [[call("refund", order=7, euros=90)], "30 euros for order 7 are on their way."],
     "Have you got A-1 and B-2?": [
         [call("units_left", sku="A-1"), call("units_left", sku="B-2")],
         "We have three of A-1, but no B-2.",

@@ -55,6 +55,9 @@ class RunOptions(AgentOptions):
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object; what went wrong is in it, as `error`.")
     ] = False
+    record: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the run to a new file, for `replay` and `diff`.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

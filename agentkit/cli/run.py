@@ -6,13 +6,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import anyio
 
-from agentkit import Agent, AgentError, ConfigError, RunResult, Session
-from agentkit.approval import Approve
+from agentkit import Agent, AgentError, ConfigError, RunResult
 from agentkit.messages import Message, dump_messages
+from agentkit.recording import Recorder
 from agentkit.telemetry.recorder import SpanRecorder
 
 from .approval import approver
@@ -27,22 +28,22 @@ def run(options: RunOptions) -> int:
     return _as_json(options) if options.as_json else _for_a_person(options)
 
 
-def follow(
-    agent: Agent,
-    prompt: str,
-    screen: Screen,
-    *,
-    approve: Approve,
-    session: Session | None = None,
-    trace: bool = False,
-) -> None:
-    """Run an agent before a person's eyes; Ctrl-C cancels the run, and is raised when it has ended."""
+def follow(agent: Agent, prompt: str, screen: Screen, *, trace: bool = False, **given: Any) -> None:
+    """Run an agent before a person's eyes; Ctrl-C cancels the run, and is raised when it has ended.
+
+    Args:
+        agent: The agent.
+        prompt: What the user says.
+        screen: Where the run is shown.
+        trace: Whether its spans are shown too.
+        given: As for `Agent.stream`.
+    """
     recorder, began = SpanRecorder(), time.monotonic()
     watched = replace(agent, telemetry=recorder.telemetry) if trace else agent
     screen.knows(agent.registry.by_name)
 
     async def watch() -> RunResult[str]:
-        async with watched.stream(prompt, session=session, approve=approve) as run:
+        async with watched.stream(prompt, **given) as run:
             async for event in run:
                 screen.show(event)
         return run.result
@@ -59,7 +60,7 @@ def _for_a_person(options: RunOptions) -> int:
     screen = Screen(whole=options.debug)
     agent, prompt = _prepared(options, screen)
     approve = approver(options.approve, screen, whole=options.debug)
-    follow(agent, prompt, screen, approve=approve, trace=options.trace)
+    follow(agent, prompt, screen, approve=approve, steps=_steps(options), trace=options.trace)
     return OK
 
 
@@ -70,7 +71,7 @@ def _as_json(options: RunOptions) -> int:
         agent, prompt = _prepared(options, screen)
         traced = replace(agent, telemetry=recorder.telemetry) if options.trace else agent
         approve = approver(options.approve, screen, whole=options.debug)
-        outcome = _result(traced.run_sync(prompt, approve=approve))
+        outcome = _result(anyio.run(partial(traced.run, prompt, approve=approve, steps=_steps(options))))
     except FAILURES as error:
         if options.debug:
             where(error)
@@ -79,6 +80,10 @@ def _as_json(options: RunOptions) -> int:
         outcome["trace"] = [asdict(node) for node in recorder.tree()]
     print(json.dumps(outcome))
     return code
+
+
+def _steps(options: RunOptions) -> Recorder | None:
+    return Recorder(options.record) if options.record else None
 
 
 def _prepared(options: RunOptions, screen: Screen) -> tuple[Agent, str]:

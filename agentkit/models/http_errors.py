@@ -84,21 +84,19 @@ def _of_status(error: openai.APIStatusError) -> ModelError:
         error.status_code,
         str(told.get("code") or told.get("type") or ""),
         message,
-        retry_after=_retry_after(headers),
         request_id=error.request_id,
     )
+    vars(found)["retry_after"] = _retry_after(headers)
     vars(found)["should_retry"] = _SHOULD_RETRY.get(headers.get("x-should-retry", ""))
     return found
 
 
-def of_code(
-    status: int, code: str, message: str, *, retry_after: float | None = None, request_id: str | None = None
-) -> ModelError:
+def of_code(status: int, code: str, message: str, *, request_id: str | None = None) -> ModelError:
     """The error that an HTTP status and a provider's error code stand for."""
     told = f"{message} (HTTP {status})" if status else message
     if status == 429 or code in ("rate_limit_exceeded", *_OUT_OF_MONEY):
         kind = QuotaExceeded if code in _OUT_OF_MONEY else RateLimited
-        return kind(told, retry_after=retry_after, status=status, request_id=request_id)
+        return kind(told, status=status, request_id=request_id)
     if status in (401, 403) or code in ("invalid_api_key", "authentication_error"):
         return AuthFailed(told, status=status, request_id=request_id)
     if status in (400, 413, 422) and (code == "context_length_exceeded" or TOO_LONG.search(message)):

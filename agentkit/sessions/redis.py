@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _INSTALL = 'RedisStore needs redis-py: pip install "agentkit[redis]"'
 _AT_ONCE = 8
+_GRACE = 1.0  # seconds after which a database that has not kept to its time limit is left
 
 # One hash for each conversation: `format`, `revision`, `steps`, and each step under its revision.
 # A script is whole or nothing: what may fail in it comes before the first write.
@@ -67,7 +68,7 @@ class RedisStore:
             raise ConfigError(f"RedisStore(prefix={prefix[:80]!r}): letters, digits, '-' and '_' only")
         self._where = url
         self._prefix = prefix
-        self._threads = Threads(_AT_ONCE, timeout)
+        self._threads = Threads(_AT_ONCE, timeout + _GRACE)
         self._client = _client(url, timeout)
 
     def __repr__(self) -> str:

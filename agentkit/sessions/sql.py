@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _INSTALL = 'SqlStore needs SQLAlchemy, and psycopg for PostgreSQL: pip install "agentkit[sql]"'
 _AT_ONCE = 8
+_GRACE = 1.0  # seconds after which a database that has not kept to its time limit is left
 _VERSION = 1
 _LOCK = 6_240_107_311  # names the making of the tables among PostgreSQL's advisory locks
 _POLL = 0.1  # seconds that SQLite waits by itself, where nobody can call it off
@@ -78,8 +79,8 @@ class SqlStore:
         self._url = _parsed(self._where)
         self._file = Path(self._url.database or "") if self._url.drivername == "sqlite" else None
         self._timeout = timeout
-        self._reading = Threads(_AT_ONCE, timeout)
-        self._writing = Threads(1, timeout) if self._file else self._reading  # SQLite has one writer at a time
+        self._reading = Threads(_AT_ONCE, timeout + _GRACE)
+        self._writing = Threads(1, timeout + _GRACE) if self._file else self._reading  # SQLite has one writer at a time
         self._making = threading.Lock()
         self._engine: Engine | None = None
         self._process = os.getpid()

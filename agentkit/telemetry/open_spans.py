@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from . import Telemetry
 
 _lock = Lock()
-_watched: "WeakKeyDictionary[Any, dict[int, str]]" = WeakKeyDictionary()
+_watched: "WeakKeyDictionary[Any, dict[object, str]]" = WeakKeyDictionary()
 """The spans of each provider that are open, by their ids."""
 
 
@@ -32,10 +32,10 @@ def open_spans(telemetry: Telemetry | None = None) -> dict[object, str]:
         return dict(_watched[provider])
 
 
-def _watch(provider: Any) -> dict[int, str]:
+def _watch(provider: Any) -> dict[object, str]:
     from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-    spans: dict[int, str] = {}
+    spans: dict[object, str] = {}
 
     class Watch(SpanProcessor):
         def on_start(self, span: Span, parent_context: object = None) -> None:

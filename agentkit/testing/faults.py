@@ -78,7 +78,7 @@ class FaultyCall:
     """How it goes wrong."""
 
 
-Plan: TypeAlias = Mapping[int, Fault] | Mapping[str, Mapping[int, Fault]] | Callable[[FaultyCall], Fault | None]
+Plan: TypeAlias = Mapping[int | str, Fault | Mapping[int, Fault]] | Callable[[FaultyCall], Fault | None]
 
 
 class ToolFaults:

@@ -1,7 +1,9 @@
 """Whether a piece of a program leaves something behind: tasks, threads, spans, open files, children."""
 
+import faulthandler
 import gc
 import os
+import re
 import shutil
 import socket
 import stat
@@ -9,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,11 +25,12 @@ from agentkit.telemetry.open_spans import open_spans
 
 _IDLE = {
     ("queue.py", "get"),
-    ("threading.py", "wait"),
     ("_thread_cache.py", "_work"),
     (os.path.join("futures", "thread.py"), "_worker"),
 }
 """Where the threads of pools wait for work: the file's end, and the function."""
+_STACK = re.compile(r"hread 0x([0-9a-f]+)[^\n]*\n((?:  File [^\n]*\n?)*)")
+_FRAME = re.compile(r'  File "([^"\n]*)", line \d+ in ([^\n]*)')
 _POOLS = (os.path.join("anyio", "_backends"), os.path.join("trio", "_core"), os.path.join("concurrent", "futures"))
 _FOR_GOOD = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 """Children that Python starts once and keeps."""
@@ -150,24 +153,24 @@ def _tasks() -> dict[object, str]:
 
 
 def _threads() -> dict[object, str]:
-    frames = sys._current_frames()
-    found: dict[object, str] = {}
-    for thread in threading.enumerate():
-        frame = frames.get(thread.ident or 0)
-        if thread is not threading.current_thread() and not (frame is not None and _is_idle(frame)):
-            found[thread] = repr(thread.name)
-    return found
+    idle = _idle_threads()
+    found = [each for each in threading.enumerate() if each is not threading.current_thread()]
+    return {thread: repr(thread.name) for thread in found if thread.ident not in idle}
 
 
-def _is_idle(frame: object) -> bool:
-    """Whether a thread belongs to a pool and waits for work: there, its innermost function is one that waits."""
-    files: list[tuple[str, str]] = []
-    while frame is not None:
-        files.append((frame.f_code.co_filename, frame.f_code.co_name))  # type: ignore[attr-defined]
-        frame = frame.f_back  # type: ignore[attr-defined]
-    inner = next(((file, name) for file, name in files if not file.endswith("threading.py")), files[0])
-    waits = any(inner[0].endswith(end) and inner[1] == name for end, name in _IDLE)
-    return waits and any(pool in file for file, _ in files for pool in _POOLS)
+def _idle_threads() -> set[int]:
+    """The threads of pools that wait for work: there, the innermost function is one that waits."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
+        faulthandler.dump_traceback(file)
+        file.seek(0)
+        stacks = _STACK.findall(file.read())
+    return {int(ident, 16) for ident, frames in stacks if _waits(_FRAME.findall(frames))}
+
+
+def _waits(frames: Sequence[tuple[str, str]]) -> bool:
+    inner = next((frame for frame in frames if not frame[0].endswith("threading.py")), ("", ""))
+    in_pool = any(pool in file for file, _ in frames for pool in _POOLS)
+    return in_pool and any(inner[0].endswith(file) and inner[1] == name for file, name in _IDLE)
 
 
 def _children() -> dict[object, str]:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import pytest
 
 from agentkit import Agent, ConfigError, Limits, ToolResult, tool
 from agentkit.hosted import FileSearch
 from agentkit.registry import ToolRegistry
-from agentkit.testing import ScriptedModel, ToolFault, ToolFaults, call, nothing_left_behind
+from agentkit.testing import FaultyCall, ScriptedModel, ToolFault, ToolFaults, call, nothing_left_behind
 from agentkit.tool_search import ToolSearch
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +43,7 @@ async def test_a_chosen_call_goes_wrong() -> None:
     """By its number among all calls; the tool itself is not called."""
     done, tools = shop()
     faults = ToolFaults({2: "fail"})
-    script = [[call("pay", amount=1)], [call("look", at="x")], [call("pay", amount=2)], "Done."]
+    script: list[Any] = [[call("pay", amount=1)], [call("look", at="x")], [call("pay", amount=2)], "Done."]
     result = await Agent(ScriptedModel(script), tools=faults.of(tools)).run("?")
     assert results(result.messages) == ["paid", "an injected failure", "paid"]
     assert done == ["pay 1", "pay 2"]
@@ -57,7 +58,7 @@ async def test_a_chosen_call_of_one_tool_goes_wrong_after_its_work() -> None:
     """Only the result is lost: what idempotency keys are for."""
     done, tools = shop()
     faults = ToolFaults({"pay": {2: ToolFault("timeout", after=True)}})
-    script = [[call("pay", amount=n)] for n in (1, 2, 3)]
+    script: list[Any] = [[call("pay", amount=n)] for n in (1, 2, 3)]
     result = await Agent(ScriptedModel([*script, "Done."]), tools=faults.of(tools)).run("?")
     assert [each == "paid" for each in results(result.messages)] == [True, False, True]
     assert done == ["pay 1", "pay 2", "pay 3"]
@@ -80,7 +81,7 @@ async def test_what_must_end_the_run_ends_it(kind: Any, error: type[BaseExceptio
     """Bare, and with nothing left, while another call hangs."""
     _, tools = shop()
     faults = ToolFaults({"pay": {1: kind}, "look": {1: "hang"}})
-    script = [[call("look", at="x"), call("pay", amount=1)]]
+    script: list[Any] = [[call("look", at="x"), call("pay", amount=1)]]
     async with nothing_left_behind():
         with pytest.raises(error):
             await Agent(ScriptedModel(script), tools=faults.of(tools)).run("?")
@@ -101,20 +102,24 @@ async def test_a_call_that_hangs_is_cut_off_by_its_deadline() -> None:
 async def test_a_run_whose_calls_all_hang_can_be_left() -> None:
     """At once, and nothing of it is left."""
     _, tools = shop()
-    faults = ToolFaults(lambda call: "hang")
-    agent = Agent(ScriptedModel([[call("look", at=str(n)) for n in range(20)]]), tools=faults.of(tools))
-    async with nothing_left_behind():
-        async with agent.stream("?") as run:
-            async for _ in run:
-                if len(faults.calls) == 16:  # as many as may run at the same time
-                    break
+    with anyio.CancelScope() as scope:
+
+        def hang(call: FaultyCall) -> Any:
+            if call.number == 16:  # as many as may run at the same time
+                scope.cancel()
+            return "hang"
+
+        faults = ToolFaults(hang)
+        agent = Agent(ScriptedModel([[call("look", at=str(n)) for n in range(20)]]), tools=faults.of(tools))
+        async with nothing_left_behind():
+            await agent.run("?")
     assert len(faults.calls) == 16
 
 
 async def outcomes(seed: int, order: Sequence[int]) -> dict[str, bool]:
     _, tools = shop()
     faults = ToolFaults(chance=0.4, seed=seed)
-    script = [[call("pay", amount=n) for n in order], "Done."]
+    script: list[Any] = [[call("pay", amount=n) for n in order], "Done."]
     await Agent(ScriptedModel(script), tools=faults.of(tools)).run("?")
     return {each.arguments: each.fault is not None for each in faults.calls}
 
@@ -131,7 +136,7 @@ async def test_the_same_call_again_has_a_chance_of_its_own() -> None:
     """A retry is not doomed."""
     _, tools = shop()
     faults = ToolFaults(chance=0.5, seed=3)
-    script = [[call("pay", amount=1)] for _ in range(9)]
+    script: list[Any] = [[call("pay", amount=1)] for _ in range(9)]
     await Agent(ScriptedModel([*script, "Done."]), tools=faults.of(tools)).run("?")
     assert {each.fault is None for each in faults.calls} == {True, False}
 
@@ -140,7 +145,7 @@ async def test_a_function_may_choose() -> None:
     """By anything that a call has."""
     _, tools = shop()
     faults = ToolFaults(lambda call: "fail" if '"amount":2' in call.arguments else None)
-    script = [[call("pay", amount=n)] for n in (1, 2, 3)]
+    script: list[Any] = [[call("pay", amount=n)] for n in (1, 2, 3)]
     result = await Agent(ScriptedModel([*script, "Done."]), tools=faults.of(tools)).run("?")
     assert results(result.messages) == ["paid", "an injected failure", "paid"]
 
@@ -153,7 +158,7 @@ async def test_hosted_and_searched_tools_stay_what_they_are() -> None:
     changed = faults.of(registry)
     assert changed.names == registry.names
     assert changed.hosted == registry.hosted
-    script = [[call(registry.searches[0].tool.name, query="pay")], [call("pay", amount=1)], "Done."]
+    script: list[Any] = [[call(registry.searches[0].tool.name, query="pay")], [call("pay", amount=1)], "Done."]
     result = await Agent(ScriptedModel(script), tools=faults.of(ToolRegistry([ToolSearch(tools=tools)]))).run("?")
     assert results(result.messages)[-1] == "an injected failure"
 

@@ -67,6 +67,7 @@ class StreamDecoder:
         self._answer.chosen = True
         self._answer.finish_reason = a_str(choice.get("finish_reason")) or self._answer.finish_reason
         delta = choice.get("delta", choice.get("message"))  # the whole, from a server that does not stream
+        self.done = self.done or ("delta" not in choice and isinstance(delta, dict))
         deltas = self._answer.read_piece(delta) if isinstance(delta, dict) else []
         self._told = self._told or bool(deltas)
         return deltas

@@ -1,0 +1,321 @@
+"""Failed requests are sent again: which, how often, after how long, and what is told of it."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import anyio
+import pytest
+from virtual_time import VIRTUAL
+
+from agentkit import Agent, ModelError, ModelRequest, ModelSettings, RunResult, Usage, UserMessage
+from agentkit.errors import (
+    AuthFailed,
+    BadResponse,
+    ConnectionFailed,
+    ContextTooLong,
+    ModelTimeout,
+    QuotaExceeded,
+    RateLimited,
+    RequestRejected,
+    ServerFailed,
+    StreamBroken,
+)
+from agentkit.models.base import Retrying, TextDelta
+from agentkit.models.chat import ChatBackend
+from agentkit.models.retry import Retried, Retry
+from agentkit.testing import ChatServer, Reply, ScriptedModel
+
+pytestmark = pytest.mark.anyio
+
+KEY = "sk-canary-0123456789"
+QUICK = Retry(first_pause=0.002)
+STREAMED = pytest.mark.parametrize("streamed", [False, True])
+
+
+def agent(server: ChatServer, retry: Retry | None = QUICK, **more: Any) -> Agent:
+    return Agent(ChatBackend("m", base_url=server.base_url, api_key=KEY, retry=retry), **more)
+
+
+async def ask(agent: Agent, streamed: bool, watch: Callable[[object], None] = lambda event: None) -> RunResult[str]:
+    if not streamed:
+        return await agent.run("Hi")
+    async with agent.stream("Hi") as run:
+        async for event in run:
+            watch(event)
+        return await run.finish()
+
+
+PASSING = {
+    "408": Reply(status=408),
+    "409": Reply(status=409),
+    "429": Reply(status=429),
+    "500": Reply(status=500),
+    "503 page": Reply(status=503, body=b"<html>", headers={"content-type": "text/html"}),
+    "529": Reply(status=529),
+    "closed": Reply(fault="close_before_head"),
+    "reset": Reply(fault="reset_before_head"),
+    "closed in the body": Reply(message="x", fault="close", fault_after=0),
+    "reset in the body": Reply(message="x", fault="reset", fault_after=0),
+    "200 error": Reply(body=b'{"error": {"message": "busy", "code": 503}}'),
+    "the server wants it": Reply(status=418, headers={"x-should-retry": "true"}),
+    "no choices": Reply(body=b'{"choices": []}'),
+    "null choices": Reply(body=b'{"choices": null}'),
+    "nothing said": Reply(body=b'{"choices": [{"message": {"content": null}, "finish_reason": "stop"}]}'),
+}
+
+
+@STREAMED
+@pytest.mark.parametrize("fault", PASSING)
+async def test_what_may_pass_is_tried_again(fault: str, streamed: bool) -> None:
+    """With the same request; the caller sees the answer, and that it took two attempts."""
+    seen: list[object] = []
+    async with ChatServer([PASSING[fault], "Hello."]) as server:
+        result = await ask(agent(server), streamed, seen.append)
+    assert result.output == "Hello."
+    assert len(server.requests) == 2
+    assert dict(server.requests[0]) == dict(server.requests[1])
+    told = [event for event in seen if isinstance(event, Retrying)]
+    assert [event.attempt for event in told] == [1] * streamed
+
+
+LASTING: dict[str, tuple[Reply, type[ModelError]]] = {
+    "400": (Reply(status=400), RequestRejected),
+    "401": (Reply(status=401), AuthFailed),
+    "403": (Reply(status=403), AuthFailed),
+    "404": (Reply(status=404), RequestRejected),
+    "422": (Reply(status=422), RequestRejected),
+    "too long": (Reply(status=400, error_code="context_length_exceeded"), ContextTooLong),
+    "no money": (Reply(status=429, error_code="insufficient_quota"), QuotaExceeded),
+    "too long a wait": (Reply(status=429, headers={"retry-after": "61"}), RateLimited),
+    "for ever": (Reply(status=429, headers={"retry-after": "999999999999"}), RateLimited),
+    "too long a wait, 503": (Reply(status=503, headers={"retry-after": "3600"}), ServerFailed),
+    "the server does not want it": (Reply(status=500, headers={"x-should-retry": "false"}), ServerFailed),
+    "a page": (Reply(body=b"<html>", headers={"content-type": "text/html"}), BadResponse),
+    "no JSON": (Reply(body=b'{"choices": ['), BadResponse),
+    "elsewhere": (Reply(status=307, headers={"location": "http://127.0.0.1:9/v1"}), RequestRejected),
+}
+
+
+@STREAMED
+@pytest.mark.parametrize("fault", LASTING)
+async def test_what_will_not_pass_is_an_error_at_once(fault: str, streamed: bool) -> None:
+    """After one request, however often it might be tried; a pause that is too long is not made shorter."""
+    reply, kind = LASTING[fault]
+    async with ChatServer([reply, "Hello."]) as server:
+        with pytest.raises(ModelError) as caught:
+            await ask(agent(server, Retry(times=9)), streamed)
+    assert type(caught.value) is kind
+    assert len(server.requests) == 1
+    assert not getattr(caught.value, "__notes__", [])
+
+
+async def test_the_number_of_attempts_is_what_was_asked_for() -> None:
+    """One and `times` more; the last error is raised as it is, with a note of how often it was tried."""
+    for times in range(4):
+        async with ChatServer([Reply(status=500)] * 9) as server:
+            with pytest.raises(ServerFailed) as caught:
+                await agent(server, Retry(times=times, first_pause=0.001)).run("Hi")
+        assert len(server.requests) == times + 1
+        told = getattr(caught.value, "__notes__", [])
+        assert told == ([f"127.0.0.1 was asked {times + 1} times"] if times else [])
+
+
+async def test_a_client_of_the_callers_own_says_how_often() -> None:
+    """Its `max_retries` counts; there is one budget, not one inside the other."""
+    from openai import AsyncOpenAI
+
+    async with ChatServer([Reply(status=500, headers={"retry-after-ms": "1"})] * 9) as server:
+        async with AsyncOpenAI(base_url=server.base_url, api_key=KEY, max_retries=1) as client:
+            with pytest.raises(ServerFailed):
+                await Agent(ChatBackend("m", client=client)).run("Hi")
+    assert len(server.requests) == 2
+
+
+@STREAMED
+async def test_an_answer_that_says_nothing_is_asked_for_once_more(streamed: bool) -> None:
+    """Not more often, however often anything else may be tried; what both answers used is counted."""
+    nothing = Reply(
+        body=b'{"choices": [{"message": {"content": null}}], "usage": {"prompt_tokens": 5, "completion_tokens": 1}}'
+    )
+    async with ChatServer([nothing] * 9) as server:
+        with pytest.raises(BadResponse, match="neither content nor tool calls") as caught:
+            await ask(agent(server, Retry(times=5, first_pause=0.001)), streamed)
+    assert len(server.requests) == 2
+    assert caught.value.spent == Usage(input_tokens=10, output_tokens=2)
+    async with ChatServer([nothing, Reply(message="x", usage=Usage(input_tokens=5, output_tokens=1))]) as server:
+        result = await ask(agent(server), streamed)
+    assert (result.usage.input_tokens, result.usage.output_tokens) == (10, 2)
+
+
+async def test_nothing_is_asked_again_once_a_piece_was_delivered() -> None:
+    """Whoever watches would see it twice: the stream is broken, and what came is kept."""
+    for fault in ("close", "reset", "end"):
+        reply = Reply(message="one two three four", fault=fault, fault_after=3)  # type: ignore[arg-type]
+        async with ChatServer([reply, "Hello."]) as server:
+            with pytest.raises(StreamBroken) as caught:
+                await ask(agent(server), streamed=True)
+        assert "one two three four".startswith(caught.value.partial)
+        assert caught.value.partial
+        assert not caught.value.retryable
+        assert len(server.requests) == 1
+
+
+async def test_a_stream_that_breaks_before_its_first_piece_is_asked_for_again() -> None:
+    """The event with the role has come, and nobody has seen anything yet."""
+    for fault in ("close", "reset", "end"):
+        async with ChatServer([Reply(message="one two", fault=fault, fault_after=1), "Hello."]) as server:  # type: ignore[arg-type]
+            assert (await ask(agent(server), streamed=True)).output == "Hello."
+
+
+def in_twenty_seconds(server_time: datetime) -> dict[str, str]:
+    return {"retry-after": format_datetime(server_time + timedelta(seconds=20), usegmt=True)}
+
+
+LONG_AGO = datetime(2001, 2, 3, tzinfo=UTC)
+ASKED: list[tuple[dict[str, str], float, float]] = [
+    ({"retry-after": "7"}, 7, 7.5),
+    ({"retry-after": "0.25"}, 0.25, 0.75),
+    ({"retry-after-ms": "1500"}, 1.5, 2),
+    ({"retry-after-ms": "?", "retry-after": "3"}, 3, 3.5),
+    ({"retry-after": "-5"}, 0, 0.5),
+    ({"retry-after": "nan"}, 0, 0.5),
+    ({"retry-after": "soon"}, 0, 0.5),
+    ({"retry-after": "in twenty seconds"}, 15, 20.5),
+    ({"date": format_datetime(LONG_AGO, usegmt=True), **in_twenty_seconds(LONG_AGO)}, 20, 20.5),
+    (in_twenty_seconds(LONG_AGO), 0, 0.5),
+    ({"retry-after": "Fri, 99 Feb 2031 25:00:00 GMT"}, 0, 0.5),
+    ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, -1, -1),
+]
+
+
+@pytest.mark.parametrize(("headers", "least", "most"), ASKED, ids=range(len(ASKED)))
+@pytest.mark.parametrize("status", [429, 503])
+async def test_the_pause_is_at_least_what_the_server_asks_for(
+    headers: dict[str, str], least: float, most: float, status: int
+) -> None:
+    """In seconds, in milliseconds or as a date by the server's clock; with some chance on top, so not all come at once.
+
+    What cannot be read is as good as nothing. The pause is not waited for here: the run is cancelled in it.
+    """
+    pauses: list[float] = []
+    if headers == {"retry-after": "in twenty seconds"}:
+        headers = in_twenty_seconds(datetime.now(UTC))
+    async with ChatServer([Reply(status=status, headers=headers), "Hello."]) as server:
+        with anyio.CancelScope() as scope:
+
+            def leave(event: object) -> None:
+                if isinstance(event, Retrying):
+                    pauses.append(event.seconds)
+                    scope.cancel()
+
+            try:
+                await ask(agent(server, Retry()), True, leave)
+            except ModelError:
+                pauses.append(-1)
+    [pause] = pauses
+    assert least <= pause <= most
+    assert len(server.requests) == 1
+
+
+def test_pauses_grow_and_are_drawn_anew() -> None:
+    """Full jitter: from nothing up to a bound that doubles, and ends."""
+    retry, error = Retry(times=99), ServerFailed("x")
+    for attempt, bound in [(1, 0.5), (2, 1.0), (3, 2.0), (5, 8.0), (9, 8.0), (99, 8.0)]:
+        drawn = [retry.pause(error, attempt) or 0.0 for _ in range(300)]
+        assert 0 <= min(drawn) < bound / 10
+        assert bound * 0.9 < max(drawn) <= bound
+
+
+@pytest.mark.parametrize("anyio_backend", VIRTUAL)
+async def test_a_pause_is_waited_for() -> None:
+    """By the clock of the event loop."""
+    limited = [RateLimited("slow down", retry_after=30.0), ServerFailed("x"), "Hello."]
+    begun = anyio.current_time()
+    assert (await Agent(Retried(ScriptedModel(limited))).run("Hi")).output == "Hello."
+    assert 30 <= anyio.current_time() - begun <= 31.5
+
+
+@pytest.mark.parametrize("anyio_backend", VIRTUAL)
+async def test_a_cancellation_in_a_pause_takes_effect_at_once() -> None:
+    """Nobody waits for a pause to end."""
+    begun = anyio.current_time()
+    with anyio.move_on_after(5):
+        await Agent(Retried(ScriptedModel([RateLimited("slow down", retry_after=50.0)]))).run("Hi")
+    assert anyio.current_time() - begun == pytest.approx(5)
+
+
+@pytest.mark.parametrize("anyio_backend", VIRTUAL)
+async def test_any_backend_can_be_wrapped() -> None:
+    """The wrapped one's name and errors stay; the failed attempts are in the answer and told to whoever watches."""
+    model = Retried(ScriptedModel([ServerFailed("a"), ConnectionFailed("b"), "Hello."]))
+    seen: list[object] = []
+    result = await ask(Agent(model), True, seen.append)
+    told = [event for event in seen if isinstance(event, Retrying)]
+    assert [(event.error, event.attempt) for event in told] == [("ServerFailed", 1), ("ConnectionFailed", 2)]
+    assert result.output == "Hello."
+    assert model.info == model.model.info
+    with pytest.raises(ModelTimeout) as caught:
+        await Agent(Retried(ScriptedModel([ModelTimeout("late")] * 3), Retry(times=1))).run("Hi")
+    assert caught.value.__notes__ == ["scripted was asked 2 times"]
+
+
+async def test_each_retry_is_a_warning_that_names_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    """Host, attempt, class and pause; no body, no key, no prompt."""
+    caplog.set_level(logging.INFO, "agentkit")
+    async with ChatServer([Reply(status=500, error=f"echo {KEY} body")] * 3) as server:
+        with pytest.raises(ServerFailed):
+            await agent(server).run("the prompt")
+    lines = [record.getMessage() for record in caplog.records if record.name == "agentkit"]
+    assert [line.partition("; ")[0] for line in lines] == [f"127.0.0.1: attempt {n}: ServerFailed" for n in (1, 2, 3)]
+    assert {record.levelname for record in caplog.records if record.name == "agentkit"} == {"WARNING"}
+    assert not any(word in "".join(lines) for word in (KEY, "echo", "prompt"))
+
+
+@pytest.mark.parametrize("anyio_backend", VIRTUAL)
+async def test_a_watcher_that_fails_is_not_a_failed_attempt() -> None:
+    """What it raises leaves as it is, be it a model's error."""
+
+    async def watch(delta: object) -> None:
+        if isinstance(delta, TextDelta):
+            raise ServerFailed("the watcher's own")
+
+    model = ScriptedModel(["Hello."] * 3)
+    with pytest.raises(ServerFailed, match="own") as caught:
+        await Retried(model).generate(ModelRequest(messages=[UserMessage(content="Hi")]), watch)
+    assert len(model.requests) == 1
+    assert not getattr(caught.value, "__notes__", [])
+
+
+@STREAMED
+async def test_no_attempt_begins_after_the_deadline(streamed: bool) -> None:
+    """A pause that would outlast it is not begun: the error is there at once."""
+    async with ChatServer([Reply(status=429, headers={"retry-after": "30"}), "x"]) as server:
+        with anyio.fail_after(10), pytest.raises(RateLimited):
+            await ask(agent(server, settings=ModelSettings(deadline=5)), streamed)
+    assert len(server.requests) == 1
+
+
+async def test_a_hundred_runs_at_once_each_have_their_own_attempts() -> None:
+    """None uses up another's."""
+    counts: dict[str, int] = {}
+
+    def answer(body: dict[str, Any]) -> Reply | str:
+        who = body["messages"][0]["content"]
+        counts[who] = counts.get(who, 0) + 1
+        return Reply(status=503) if counts[who] < 3 else f"Hello {who}."
+
+    said: list[str] = []
+    async with ChatServer(answer) as server:
+        asked = agent(server)
+
+        async def one(who: str) -> None:
+            said.append((await asked.run(who)).output)
+
+        async with anyio.create_task_group() as group:
+            for n in range(100):
+                group.start_soon(one, str(n))
+    assert sorted(said) == sorted(f"Hello {n}." for n in range(100))
+    assert set(counts.values()) == {3}
