@@ -19,6 +19,7 @@ T = TypeVar("T")
 _KEYS: dict[str, Any] = {
     "model": str,
     "name": str,
+    "description": str,
     "instructions": str,
     "tools": tuple[str, ...],
     "limits": dict[str, Any],
@@ -111,7 +112,7 @@ def _fit(kind: Any, value: Any, key: str) -> Any:
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=False)[0]
         item = "".join(f"[{part}]" for part in problem["loc"] if isinstance(part, int))
-        wanted = _WANTED.get(problem["type"], problem["msg"])
+        wanted = _WANTED.get(problem["type"], problem["msg"].removeprefix("Input should be "))
         got = repr(problem["input"] if item else value)[:60]
         raise ConfigError(f"{key + item!r} must be {wanted}, not {got}") from None
 

@@ -230,6 +230,24 @@ async def test_a_model_that_fails_ends_the_guardrails() -> None:
     assert ended == ["check"]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_model_that_ends_in_a_cancellation_of_its_own_has_failed() -> None:
+    """It has awaited a task that somebody cancelled: nobody has cancelled the run, so that leaves as any error does."""
+    import asyncio
+
+    async def lost() -> None:
+        task = asyncio.create_task(asyncio.sleep(100))
+        task.cancel()
+        await task
+
+    run = guards(input=[passing, waiting])
+    with anyio.fail_after(10):
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await run.beside(lost, HISTORY, about)
+        await anyio.lowlevel.checkpoint()
+    assert caught.value.args == ()
+
+
 async def test_a_limit_waits_for_the_guardrails() -> None:
     """A run that is at a limit may still answer: not before its input has passed."""
     reached = anyio.Event()

@@ -5,11 +5,11 @@ import json
 import os
 import sqlite3
 import stat
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +79,10 @@ def at_each_commit(look: Callable[[Any], None]) -> Iterator[None]:
     """Call a function before each commit of SQLAlchemy."""
     from sqlalchemy import Engine, event
 
-    event.listen(Engine, "commit", look)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "commit", look)
+    looking = [look]
+    event.listen(Engine, "commit", lambda connection: [each(connection) for each in looking])
+    yield
+    looking.clear()  # the listener stays: SQLAlchemy does not let one go while another thread is in it
 
 
 def told(error: BaseException) -> str:
@@ -133,6 +132,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
 async def test_damaged_or_newer_data_is_left_as_it_is(store: SqlStore, file: Path, damage: object) -> None:
     """Whoever repairs it, or has the newer version, finds all of it."""
@@ -141,7 +141,7 @@ async def test_damaged_or_newer_data_is_left_as_it_is(store: SqlStore, file: Pat
     await store.append("whole", HELLO, revision=0)
     edit(file, "UPDATE agentkit_session_steps SET data = ? WHERE revision = ?", [damage, revision])
     before = dump(file)
-    with pytest.raises(SessionCorrupt, match=r"session 'a' .*left as it is|'a' is|'a'"):
+    with pytest.raises(SessionCorrupt, match="left as it is"):
         await store.load("a")
     with pytest.raises(SessionConflict):
         await store.append("a", HELLO, revision=0)
@@ -149,6 +149,7 @@ async def test_damaged_or_newer_data_is_left_as_it_is(store: SqlStore, file: Pat
     assert (await store.load("whole")).messages == tuple(HELLO)
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("damage", [value for value in DAMAGE.values() if value != 5])
 async def test_damage_in_valkey_is_left_as_it_is(at: Callable[[str], Place], damage: str | bytes) -> None:
     """The same there."""
@@ -162,6 +163,7 @@ async def test_damage_in_valkey_is_left_as_it_is(at: Callable[[str], Place], dam
     client.close()
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize(
     "fields",
     [
@@ -202,11 +204,12 @@ async def test_a_step_that_was_lost_is_missed(store: SqlStore, file: Path) -> No
 
 async def test_a_file_that_is_no_database_is_left_as_it_is(store: SqlStore, file: Path) -> None:
     """It may be somebody's letter."""
-    file.write_bytes(b"Dear Ada, " * 1000)
+    letter = b"Dear Ada, " * 1000
+    await anyio.Path(file).write_bytes(letter)
     for work in (store.load("a"), store.append("a", HELLO, revision=0), store.list(), store.delete("a")):
         with pytest.raises(SessionCorrupt, match="not a database"):
             await work
-    assert file.read_bytes() == b"Dear Ada, " * 1000
+    assert await anyio.Path(file).read_bytes() == letter
 
 
 async def test_tables_of_a_newer_version_are_left_as_they_are(store: SqlStore, file: Path) -> None:
@@ -221,6 +224,7 @@ async def test_tables_of_a_newer_version_are_left_as_they_are(store: SqlStore, f
     assert dump(file) == before
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("kind", session_stores.KINDS)
 async def test_what_is_no_json_is_refused(at: Callable[[str], Place], kind: str) -> None:
     """Before anything is written, since it could not be read again."""
@@ -234,6 +238,7 @@ async def test_what_is_no_json_is_refused(at: Callable[[str], Place], kind: str)
     assert await store.load("a") == Stored()
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("kind", session_stores.KINDS)
 async def test_what_is_as_deep_as_can_be_read_is_stored(at: Callable[[str], Place], kind: str) -> None:
     """At whichever depth the end comes, what was stored can be read."""
@@ -250,6 +255,7 @@ async def test_what_is_as_deep_as_can_be_read_is_stored(at: Callable[[str], Plac
         assert (await store.load(str(depth))).messages == tuple(said)
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("bad", ["", "a\x00b", "a\nb", "x" * 257, "\ud800"])
 @pytest.mark.parametrize("kind", session_stores.KINDS)
 async def test_an_id_that_is_none_is_refused(at: Callable[[str], Place], kind: str, bad: str) -> None:
@@ -305,9 +311,9 @@ async def test_a_file_that_was_moved_away_is_not_written_to(store: SqlStore, fil
 async def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     """It is told, and what was there stays."""
     place = tmp_path / "small"
-    place.mkdir()
+    await anyio.Path(place).mkdir()
     mounted = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(place)]
-    if sys.platform != "linux" or os.geteuid() != 0 or subprocess.run(mounted, capture_output=True).returncode:
+    if sys.platform != "linux" or os.geteuid() != 0 or (await anyio.run_process(mounted, check=False)).returncode:
         pytest.skip("it mounts a small file system, which only root can do")
     try:
         with closing(SqlStore(place / "s.db")) as store:
@@ -321,7 +327,7 @@ async def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
         with closing(SqlStore(place / "s.db")) as again:
             assert len((await again.load("a")).messages) == written
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        await anyio.run_process(["umount", str(place)])
 
 
 async def test_a_place_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
@@ -352,6 +358,19 @@ async def test_who_waits_for_a_lock_can_be_cancelled(store: SqlStore, file: Path
                 await store.append("a", HELLO, revision=revision)
         assert scope.cancelled_caught
         other.execute("ROLLBACK")
+    assert (await store.load("a")).revision == revision
+    await store.append("a", HELLO, revision=revision)
+
+
+async def test_a_commit_that_fails_leaves_nothing_open(store: SqlStore) -> None:
+    """The next change finds the store as it was."""
+    revision = await store.append("a", HELLO, revision=0)
+
+    def fail(connection: Any) -> None:
+        raise OSError("the disk is on fire")
+
+    with at_each_commit(fail), pytest.raises(SessionError, match="on fire"):
+        await store.append("a", HELLO, revision=revision)
     assert (await store.load("a")).revision == revision
     await store.append("a", HELLO, revision=revision)
 
@@ -417,11 +436,10 @@ async def test_a_last_step_that_does_not_end_is_left_in_time(file: Path) -> None
     """A run that is cancelled does not wait for a dead disk; and one that is not is told that nobody knows."""
     with closing(SqlStore(file, timeout=0.5)) as store:
         before = await store.append("a", HELLO, revision=0)
-        with held() as (committing, _), anyio.fail_after(10):
-            with pytest.raises(SessionError, match="load the session to see"):
-                await store.append("a", HELLO, revision=before)
+        with held(), anyio.fail_after(10), pytest.raises(SessionError, match="load the session to see"):
+            await store.append("a", HELLO, revision=before)
         with held() as (committing, _), anyio.fail_after(10):
             async with anyio.create_task_group() as group:
-                group.start_soon(lambda: store.append("b", HELLO, revision=0))
+                group.start_soon(partial(store.append, "b", HELLO, revision=0))
                 await anyio.to_thread.run_sync(committing.wait, 20)
                 group.cancel_scope.cancel()

@@ -184,7 +184,7 @@ class SqlStore:
             result = work(connection)
             if write:
                 ticket.last_step()
-                connection.commit()
+                _commit(connection)
             return result
 
     def _pool(self) -> "Engine":
@@ -210,7 +210,7 @@ class SqlStore:
             limits = {"limit": f"{self._timeout * 1000:.0f}"}
             _execute(connection, _LIMITS, limits)
         version = self._version(connection)
-        connection.commit()
+        _commit(connection)
         if version != _VERSION:
             raise SessionCorrupt(
                 f"the tables of {self!r} are of version {version}, and this version of agentkit knows {_VERSION}; "
@@ -304,6 +304,14 @@ def _execute(connection: "Connection", statement: str, values: Mapping[str, obje
     from sqlalchemy import text
 
     return connection.execute(text(statement), values)
+
+
+def _commit(connection: "Connection") -> None:
+    try:
+        connection.commit()
+    except BaseException:
+        connection.invalidate()  # its transaction may still be open
+        raise
 
 
 def _code(error: "DBAPIError") -> int | str:

@@ -65,7 +65,7 @@ def test_an_agent_in_python_is_replayed(cli: Cli, recorded: str, tmp_path: Path)
     (tmp_path / "clerk.py").write_text(PYTHON, encoding="utf-8")
     done = cli("replay", recorded, "./clerk.py:clerk")
     assert done.code == 1
-    assert "tools.units_left.description" in done.stderr  # it has no docstring any more
+    assert "in its tools." in done.stderr  # it has fewer of them
     assert cli("replay", recorded, "./clerk.py:nobody").code == 2
     assert cli("replay", recorded, "./nothing.py:clerk").code == 2
     assert cli("replay", recorded, "clerk").code == 2

@@ -113,7 +113,7 @@ async def test_a_run_whose_calls_all_hang_can_be_left() -> None:
         agent = Agent(ScriptedModel([[call("look", at=str(n)) for n in range(20)]]), tools=faults.of(tools))
         async with nothing_left_behind():
             await agent.run("?")
-    assert len(faults.calls) == 16
+    assert len(faults.calls) >= 16
 
 
 async def outcomes(seed: int, order: Sequence[int]) -> dict[str, bool]:
