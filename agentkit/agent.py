@@ -281,6 +281,7 @@ class Agent(Generic[Out]):
             approve=given.approve,
             taint=self.taint,
             prices=prices,
+            guards=guards,
             journal=outer.journal if self.journal is None and outer is not None else self.journal,
         )
         return Run(

@@ -17,6 +17,7 @@ from .cancellation import is_cancelled
 from .context import Context, to_nobody
 from .errors import InvalidArguments, JournalFailed, ToolDenied, ToolError, ToolFailed, ToolTimeout, said
 from .events import ApprovalNeeded, Emit, ToolFinished, ToolProgress, ToolStarted, to_no_one
+from .guardrails import Guards
 from .journal import Effect, Journal
 from .loop_watch import Watched
 from .messages import ToolCall, ToolResult
@@ -91,6 +92,7 @@ class Caller:
     """What becomes of calls that reach out, or destroy, once something untrusted has been read."""
     tainted: bool = False
     """Whether there is something untrusted in what the model has read."""
+    guards: Guards = field(default_factory=Guards)
     ends: float | None = field(default=None, init=False)
     """When the calls of this answer have to be done, whatever their tools declare, by the event loop's clock."""
 
@@ -103,7 +105,7 @@ class Caller:
                 pending.value = await self._in_time(pending)
                 result = self._told(pending)
             except BaseException as error:
-                if not _is_for_the_model(error):
+                if error is self.guards.tripped or not _is_for_the_model(error):
                     raise
                 span.failed(error)
                 result = self._failed(pending, error)
@@ -115,7 +117,7 @@ class Caller:
             if pending.fatal is not None:
                 pending.result = result
                 raise self._fatal(pending, pending.fatal)
-            return result
+            return await self.guards.result(call, result, lambda: self.context(pending))
 
     def _failed(self, pending: Pending, error: BaseException) -> ToolResult:
         """What the model reads of an error."""
@@ -193,6 +195,8 @@ class Caller:
         tool = self.tools[call.name]
         self._check(pending)
         context = self.context(pending)
+        if not isinstance(pending.answer, Answered | Denied):
+            await self.guards.call(call, lambda: tool.values(call.arguments), lambda: context)
         if isinstance(pending.answer, Answered):
             return pending.answer.value
         if isinstance(pending.answer, Denied):
@@ -228,16 +232,17 @@ class Caller:
         try:
             tool = self.tools[call.name]
             self._check(pending)
+            context = self.context(pending)
             if tool.policy.elsewhere:
                 values, tainted = tool.values(call.arguments), self.is_tainted(pending)
             else:
                 tainted = tool.policy.reaches_out and self.is_tainted(pending)
-                context = self.context(pending)
                 asked = await question(tool, call, context, taint=self.taint, tainted=tainted)
                 pending.cleared = asked is None
                 if asked is None:
                     return None
                 values, tainted = dict(asked.arguments), asked.tainted
+            await self.guards.call(call, lambda: tool.values(call.arguments), lambda: context)
         except ToolError:
             return None  # `run` comes to the same, and tells the model
         now = pause.clock()

@@ -11,8 +11,9 @@ from agentkit import Message, ModelRequest, UserMessage
 from agentkit.models.chat.encode import encode
 from agentkit.testing.strict import check
 
-How: TypeAlias = Literal["scope", "task"]
-"""By a cancel scope around the work, or by `asyncio.Task.cancel`, as a web server does when its client leaves."""
+How: TypeAlias = Literal["scope", "task", "twice"]
+"""By a cancel scope around the work; by `asyncio.Task.cancel`, as a web server does when its client leaves; by that
+once more while the work is ending."""
 
 
 async def ends_within(n: int, work: Callable[[], Awaitable[object]], how: How = "scope", seconds: float = 20) -> bool:
@@ -20,8 +21,8 @@ async def ends_within(n: int, work: Callable[[], Awaitable[object]], how: How = 
 
     What it raises is raised, bare. That it has been cancelled and yet goes on as if it had not is an AssertionError.
     """
-    if how == "task":
-        return await _task_ends_within(n, work, seconds)
+    if how != "scope":
+        return await _task_ends_within(n, work, how, seconds)
     ended = went_on = False
     wrong: list[BaseException] = []
     with anyio.fail_after(seconds):
@@ -50,7 +51,7 @@ async def ends_within(n: int, work: Callable[[], Awaitable[object]], how: How = 
     return ended_in_time
 
 
-async def _task_ends_within(n: int, work: Callable[[], Awaitable[object]], seconds: float) -> bool:
+async def _task_ends_within(n: int, work: Callable[[], Awaitable[object]], how: How, seconds: float) -> bool:
     import asyncio
 
     async def run() -> None:
@@ -62,6 +63,9 @@ async def _task_ends_within(n: int, work: Callable[[], Awaitable[object]], secon
             await anyio.lowlevel.checkpoint()
         ended = task.done()
         task.cancel()
+        if how == "twice":
+            await anyio.lowlevel.checkpoint()
+            task.cancel()
         [outcome] = await asyncio.gather(task, return_exceptions=True)
     if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
         raise outcome

@@ -33,6 +33,7 @@ from agentkit.executor import NOT_RUN
 from agentkit.guardrails import Guardrails
 from agentkit.messages import unanswered
 from agentkit.models.base import ModelResponse, OnDelta
+from agentkit.paused import Answered
 from agentkit.telemetry.recorder import SpanRecorder
 from agentkit.testing import ScriptedModel, call
 
@@ -433,3 +434,48 @@ async def test_an_agent_takes_guardrails_and_nothing_else(streamed: bool) -> Non
     with pytest.raises(ConfigError, match=r"guardrails="):
         Agent("chat:m", guardrails=[rude])  # type: ignore[arg-type]
     assert issubclass(GuardrailTripped, AgentError)
+
+
+async def test_a_call_that_is_refused_waits_for_nobody(streamed: bool) -> None:
+    """A run that would pause for a yes does not, where a guardrail has said no; a trip stops it."""
+    shop = Shop()
+
+    async def no_knives(call: ToolCall, arguments: Mapping[str, Any], context: Context[Any]) -> str | None:
+        if arguments["what"] == "knives":
+            raise ToolDenied("no knives")
+        return "guns" if arguments["what"] == "guns" else None
+
+    script = [[call("order", what="knives")], "No."]
+    result = await shop.run(shop.agent(script, Guardrails(tool_call=[no_knives])), streamed, approve="pause")
+    assert (result.paused, result.output, results(result.messages)) == (None, "No.", ["no knives"])
+    script = [[call("order", what="tea")]]
+    agent = shop.agent(script, Guardrails(tool_call=[no_knives], output=[fine]))
+    assert (await shop.run(agent, streamed, approve="pause")).stopped_by == "paused"
+    shop.session = Session("s2")
+    script = [[call("order", what="guns")]]
+    agent = shop.agent(script, Guardrails(tool_call=[no_knives]))
+    assert (await shop.tripped(agent, streamed, approve="pause")).stage == "tool_call"
+
+
+async def fine(output: object, context: Context[Any]) -> str:
+    """Of a run that pauses there is no output to be looked at."""
+    return "never"
+
+
+async def test_an_answer_from_elsewhere_is_looked_at(streamed: bool) -> None:
+    """It comes from outside as any result does, when the run is resumed."""
+    shop = Shop()
+
+    @tool(elsewhere=True)
+    def ask_people(question: str) -> str:
+        """Ask people."""
+        raise AssertionError
+
+    shop.tools = [ask_people]
+    script = [[call("ask_people", question="Which card?")], "It is ****."]
+    agent = shop.agent(script, Guardrails(tool_result=[starred]))
+    paused = (await shop.run(agent, streamed, approve="pause", session=None)).paused
+    assert paused is not None
+    with anyio.fail_after(10):
+        result = await agent.resume(paused, {"call_ask_people": Answered(value="4111 or 4112")})
+    assert (result.output, results(result.messages)) == ("It is ****.", ["**** or 4112"])

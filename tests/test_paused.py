@@ -508,6 +508,17 @@ async def test_of_many_that_answer_at_once_one_is_heard(kept: str, tmp_path: Pat
             journal.close()
 
 
+@pytest.mark.parametrize("journal", [True, False])
+async def test_a_pause_that_is_numbered_anew_is_no_other(journal: bool) -> None:
+    """Whoever changes the JSON cannot have a call made again: each is good once, too."""
+    bank = Bank([*PAY, call("pay", to="bo")], journal=MemoryJournal() if journal else None)
+    paused = await bank.pauses()
+    await bank.agent.resume(paused, YES)
+    with pytest.raises(ApprovalRefused, match="answered before"):
+        await bank.agent.resume(replace(paused, number=7), {**YES, "call_pay_2": Denied()})
+    assert bank.paid == [("ada", 5)]
+
+
 async def test_a_broken_resume_does_not_make_the_yes_good_again() -> None:
     """It was used up when it was taken up: what came of it is in the history, and is not done twice."""
     bank = Bank(PAY)

@@ -2,18 +2,33 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from genai_prices.data_snapshot import get_snapshot
+from genai_prices.data_snapshot import DataSnapshot, get_snapshot, set_custom_snapshot
+from genai_prices.types import (
+    ClauseEquals,
+    ConditionalPrice,
+    ModelPrice,
+    Provider,
+    Tier,
+    TieredPrices,
+    TimeOfDateConstraint,
+)
+from genai_prices.types import ModelInfo as TheirModel
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentkit import Agent, Limits, tool
 from agentkit.errors import ConfigError
 from agentkit.messages import Usage
 from agentkit.models.base import ModelInfo
 from agentkit.prices import Price, Prices
+from agentkit.testing import ScriptedModel, call
 
 OPENAI = ModelInfo(provider="openai", model="gpt-4o", address="api.openai.com", port=443)
 MINE = ModelInfo(provider="openai", model="mine", address="127.0.0.1", port=8000)
@@ -264,6 +279,41 @@ def test_no_listed_call_costs_more_than_was_reserved_for_it(data: st.DataObject,
     assert cost is None or (most is not None and 0 <= cost <= most)
 
 
+@pytest.fixture
+def dear() -> Iterator[ModelInfo]:
+    """A listed model with every kind of price that a provider may think of."""
+    day = ModelPrice(
+        input_mtok=TieredPrices(base=Decimal(1), tiers=[Tier(start=1000, price=Decimal(2))]),
+        cache_write_mtok=Decimal(3),
+        output_mtok=Decimal(10),
+        output_reasoning_mtok=Decimal(20),
+        requests_kcount=Decimal(5),
+    )
+    dear_hour = ModelPrice(input_mtok=Decimal(100), output_mtok=Decimal(1000))
+    now = datetime.now(UTC)
+    hour = TimeOfDateConstraint(
+        start_time=(now + timedelta(hours=6)).timetz(), end_time=(now + timedelta(hours=7)).timetz()
+    )
+    prices = [ConditionalPrice(prices=day), ConditionalPrice(constraint=hour, prices=dear_hour)]
+    model = TheirModel(id="dear", match=ClauseEquals(equals="dear"), prices=prices[:1])
+    hourly = TheirModel(id="hourly", match=ClauseEquals(equals="hourly"), prices=prices)
+    acme = Provider(id="acme", name="Acme", api_pattern="https://acme", models=[model, hourly])
+    set_custom_snapshot(DataSnapshot(providers=[acme], from_auto_update=False))
+    yield ModelInfo(provider="acme", model="dear")
+    set_custom_snapshot(None)
+
+
+def test_the_most_that_a_call_can_cost_is_at_the_dearest_of_its_prices(dear: ModelInfo) -> None:
+    """All of it written to the cache, all of it thought, in the dearest hour, and the price of the call as such."""
+    prices = Prices()
+    assert prices.most(dear, "", 1000, 100) == (3 * 1000 + 20 * 100) / 1_000_000 + 0.005
+    written = Usage(input_tokens=1000, output_tokens=100, cache_write_tokens=1000, reasoning_tokens=100)
+    assert prices.cost(dear, "", written) == prices.most(dear, "", 1000, 100)
+    hourly = replace(dear, model="hourly")
+    assert prices.most(hourly, "", 1000, 100) == (100 * 1000 + 1000 * 100) / 1_000_000
+    assert prices.cost(hourly, "", written) == prices.cost(dear, "", written)
+
+
 def test_every_listed_model_has_a_price_or_none() -> None:
     """No model of the list makes an error of its own, though some are priced by the hour or the page."""
     prices, usage = Prices(), Usage(input_tokens=1000, output_tokens=10)
@@ -292,3 +342,42 @@ def test_many_small_amounts_add_up() -> None:
         assert cost is not None
         total += cost
     assert abs(total - 0.008) < 1e-8
+
+
+@tool
+def nothing() -> str:
+    """Do nothing."""
+    return ""
+
+
+MADE_UP = Prices({"scripted": Price(input=1000, output=2000)})  # 10 tokens in and 5 out are 2 cents
+
+
+@pytest.mark.anyio
+async def test_a_run_says_what_it_has_cost() -> None:
+    """All its model calls together; without prices and without a limit on money, nobody computes any."""
+    script = [[call("nothing")], "done"]
+    assert (await Agent(ScriptedModel(script), tools=[nothing], prices=MADE_UP).run("go")).cost == 0.04
+    assert (await Agent(ScriptedModel(script), tools=[nothing]).run("go")).cost is None
+
+
+@pytest.mark.anyio
+async def test_a_run_costs_no_more_than_it_may() -> None:
+    """The most that a call can cost is reserved before it is made, the second time by what the first has used."""
+    model = ScriptedModel([[call("nothing")]] * 9)
+    agent = Agent(model, tools=[nothing], prices=MADE_UP, limits=Limits(cost=0.07, on_limit="partial"))
+    result = await agent.run("go")
+    assert result.stopped_by == "cost"
+    assert result.cost is not None
+    assert 0.05 < result.cost <= 0.07
+    assert len(model.requests) == 3
+
+
+@pytest.mark.anyio
+async def test_a_run_under_a_limit_of_money_does_not_begin_without_a_price() -> None:
+    """A guess would be no limit; the error comes before the first call."""
+    model = ScriptedModel(["done"])
+    model.info = MINE
+    with pytest.raises(ConfigError, match="nobody knows what the model 'mine' of 'openai'"):
+        await Agent(model, limits=Limits(cost=1)).run("go")
+    assert model.requests == []

@@ -572,14 +572,27 @@ async def test_a_hundred_runs_are_recorded_at_once(tmp_path: Path) -> None:
         assert (await replay(agent, tmp_path / f"{n}.jsonl")).output == f"RUN {n}"
 
 
-async def test_a_run_that_ran_out_of_time_is_recorded(path: Path) -> None:
-    """The step that took too long was cancelled."""
-    agent = Agent(ScriptedModel([[call("wait")]]), tools=[_wait], limits=Limits(seconds=0.05))
-    with pytest.raises(RunTimeout):
+@pytest.mark.parametrize("calls", [1, 3])
+async def test_a_run_that_ran_out_of_time_replays_at_once(path: Path, calls: int) -> None:
+    """To the same end, without waiting for it."""
+    agent = Agent(ScriptedModel([[call("wait")] * calls]), tools=[_wait], limits=Limits(seconds=0.05))
+    with pytest.raises(RunTimeout) as recorded:
         await agent.run("?", steps=Recorder(path))
-    with pytest.raises((RunTimeout, ReplayDiverged)):
-        await replay(agent, path)
     assert read_recording(path).steps[-1].cancelled
+    with pytest.raises(RunTimeout) as caught:
+        await replay(replace(agent, limits=Limits(seconds=0.05, iterations=9)), path)
+    assert str(caught.value) == str(recorded.value)
+    partial = replace(agent, limits=Limits(seconds=0.05, on_limit="partial"))
+    error = await diverged(partial, path)
+    assert (error.step, error.field) == ("the end", "end")
+
+
+async def test_a_time_limit_that_gives_what_there_is_replays(path: Path) -> None:
+    """A result without an output, stopped by its seconds."""
+    limits = Limits(seconds=0.05, on_limit="partial")
+    agent = Agent(ScriptedModel([[call("wait")]]), tools=[_wait], limits=limits)
+    assert (await agent.run("?", steps=Recorder(path))).stopped_by == "seconds"
+    assert (await replay(agent, path)).stopped_by == "seconds"
 
 
 @tool(name="wait")

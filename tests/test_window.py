@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentkit import Agent, Session
 from agentkit.errors import BadResponse, ConfigError, ContextTooLong
 from agentkit.messages import (
     AssistantMessage,
+    FilePart,
     HostedCall,
     ImagePart,
     Message,
@@ -24,6 +26,7 @@ from agentkit.messages import (
 )
 from agentkit.models.base import ModelRequest
 from agentkit.models.chat.encode import encode
+from agentkit.prices import Price, Prices
 from agentkit.sessions import MemoryStore
 from agentkit.testing import ScriptedModel
 from agentkit.testing.strict import check
@@ -87,14 +90,18 @@ def conversations(draw: st.DrawFn) -> list[Message]:
 
 
 @st.composite
-def windows(draw: st.DrawFn) -> Window:
-    tokens, count = draw(st.none() | st.integers(1, 1500)), draw(st.none() | st.integers(1, 20))
-    return Window(
-        tokens=tokens,
-        messages=count if tokens is not None else draw(st.integers(1, 20)),
+def looks(draw: st.DrawFn) -> tuple[list[Message], Window]:
+    """A conversation, and a window that shows all of it, or less."""
+    messages = draw(conversations())
+    share, whole = draw(st.none() | st.integers(10, 105)), sum(map(estimate, messages))
+    least = st.integers(1, len(messages) + 1)
+    window = Window(
+        tokens=None if share is None else whole * share // 100 + 1,
+        messages=draw(least if share is None else st.none() | least),
         keep_first=draw(st.integers(0, 3)),
         result_chars=draw(st.integers(100, 400)),
     )
+    return messages, window
 
 
 def fit(window: Window, messages: Sequence[Message]) -> Sequence[Message] | None:
@@ -126,10 +133,11 @@ def _same(kept: Message, original: Message) -> bool:
     return kept == original
 
 
-@given(conversations(), windows())
+@given(looks())
 @settings(deadline=None)
-def test_what_is_sent_is_accepted_and_fits(messages: list[Message], window: Window) -> None:
+def test_what_is_sent_is_accepted_and_fits(look: tuple[list[Message], Window]) -> None:
     """For every conversation: no call without its result, no result without its call, in the order it was, in size."""
+    messages, window = look
     kept = fit(window, messages)
     if kept is None:
         return
@@ -141,10 +149,11 @@ def test_what_is_sent_is_accepted_and_fits(messages: list[Message], window: Wind
     assert places(kept[-(len(messages) - latest) :], messages) == list(range(latest, len(messages)))
 
 
-@given(conversations(), windows())
+@given(looks())
 @settings(deadline=None)
-def test_what_fits_is_sent_as_it_is(messages: list[Message], window: Window) -> None:
+def test_what_fits_is_sent_as_it_is(look: tuple[list[Message], Window]) -> None:
     """A window changes nothing that fits, and so nothing that went through it already."""
+    messages, window = look
     if window.allows(len(messages), sum(map(estimate, messages))):
         assert fit(window, messages) == messages
     kept = fit(window, messages)
@@ -152,10 +161,11 @@ def test_what_fits_is_sent_as_it_is(messages: list[Message], window: Window) -> 
         assert fit(window, kept) == kept
 
 
-@given(conversations(), windows(), st.integers(0, 500), st.integers(0, 10))
+@given(looks(), st.integers(0, 500), st.integers(0, 10))
 @settings(deadline=None)
-def test_a_larger_window_never_shows_less(messages: list[Message], window: Window, tokens: int, more: int) -> None:
+def test_a_larger_window_never_shows_less(look: tuple[list[Message], Window], tokens: int, more: int) -> None:
     """Who raises a limit loses no message by it."""
+    messages, window = look
     larger = replace(
         window,
         tokens=None if window.tokens is None else window.tokens + tokens,
@@ -168,19 +178,21 @@ def test_a_larger_window_never_shows_less(messages: list[Message], window: Windo
         assert set(places(now, messages)) >= set(places(kept, messages))
 
 
-@given(conversations(), windows())
+@given(looks())
 @settings(deadline=None)
-def test_a_taint_is_never_lost(messages: list[Message], window: Window) -> None:
+def test_a_taint_is_never_lost(look: tuple[list[Message], Window]) -> None:
     """What was left out may have told the model what to do; what is sent says so."""
+    messages, window = look
     kept = fit(window, messages)
     if kept is not None:
         assert is_tainted(kept) == is_tainted(messages)
 
 
-@given(conversations(), windows(), st.text(max_size=3) | st.integers(0, 5000).map(lambda n: "s" * n))
+@given(looks(), st.text(max_size=3) | st.integers(0, 5000).map(lambda n: "s" * n))
 @settings(deadline=None)
-def test_what_is_sent_with_a_summary_is_accepted_and_fits(messages: list[Message], window: Window, text: str) -> None:
+def test_what_is_sent_with_a_summary_is_accepted_and_fits(look: tuple[list[Message], Window], text: str) -> None:
     """A summary of whatever length stands for what it covers, and makes nothing too long that was not so before."""
+    messages, window = look
 
     async def summarise(left_out: Sequence[Message]) -> str:
         assert left_out
@@ -227,6 +239,25 @@ async def test_pictures_of_old_results_are_left_out_with_a_word() -> None:
     kept = await Window(tokens=500).fit(messages)
     assert shown(kept)[2] == "a plot\n[a picture, which cannot be shown here]"
     assert kept[2].parts == ()  # type: ignore[union-attr]
+
+
+async def test_a_result_that_would_not_become_shorter_stays() -> None:
+    """Words for a file would take more than the file does."""
+    file = FilePart(id="file-1")
+    messages = [user("1"), *step(1, "b", parts=(file,)), *step(2, "r" * 400), said("A"), user("2")]
+    kept = await Window(tokens=100, result_chars=100).fit(messages)
+    assert kept[2] == messages[2]
+    assert kept[4] != messages[4]
+
+
+async def test_results_among_the_first_messages_are_not_cut() -> None:
+    """What `keep_first` keeps counts in full."""
+    messages = [user("1"), *step(1, "r" * 800), said("A"), user("2"), *step(2, "r" * 800), said("B"), user("3")]
+    kept = await Window(tokens=300, keep_first=3, result_chars=100).fit(messages)
+    assert kept[:3] == messages[:3]
+    assert shown(kept[3:]) == shown(messages[-1:]) or sum(map(estimate, kept)) <= 300
+    with pytest.raises(ContextTooLong):
+        await Window(tokens=150, keep_first=3, result_chars=100).fit(messages)
 
 
 async def test_first_messages_stay_with_their_results() -> None:
@@ -333,6 +364,74 @@ async def test_the_next_run_of_a_conversation_needs_no_new_summary() -> None:
     assert len(asked) == 1
     await window.fit([user("another"), *chat(4)[1:]])
     assert len(asked) == 2
+
+
+async def test_a_remembered_summary_has_been_paid_for() -> None:
+    """What a model used for it is told once, to the run that had it made."""
+    model, told = ScriptedModel(["they met"]), []
+
+    async def around(work: Callable[[], Awaitable[Summary]]) -> Summary:
+        made = await work()
+        told.append((made.text, made.usage.total_tokens))
+        return made
+
+    window = Window(messages=8, summarise=summariser(model))
+    await View(window).fit(chat(4), step=around)
+    await View(window).fit(chat(5), step=around)
+    assert told == [("they met", 15), ("they met", None)]
+
+
+async def test_a_new_summary_goes_on_from_one_of_an_earlier_run() -> None:
+    """Nothing is summed up twice, in whichever run it was."""
+    asked, summarise = recorder("they met", "they met and parted")
+    window = Window(messages=8, summarise=summarise)
+    await window.fit(chat(4))
+    await window.fit(chat(9))
+    assert asked[1] == [BEFORE + "they met", *shown(chat(8)[6:-1])]
+
+
+async def test_only_the_last_summaries_are_remembered() -> None:
+    """A window lives as long as its agent, and does not grow."""
+    asked: list[str] = []
+
+    async def summarise(messages: Sequence[Message]) -> str:
+        asked.append(shown(messages)[0])
+        return "they met"
+
+    window = Window(messages=8, summarise=summarise)
+    for n in range(257):
+        await window.fit([user(f"{n}"), *chat(4)[1:]])
+    await window.fit([user("256"), *chat(4)[1:]])
+    assert len(asked) == 257
+    await window.fit([user("0"), *chat(4)[1:]])
+    assert len(asked) == 258
+
+
+async def test_a_summary_stays_where_results_of_the_last_turn_can_be_cut() -> None:
+    """It goes before the full text of what tools have returned."""
+    _, summarise = recorder("they met")
+    messages = [user("1"), said("A"), user("2"), *step(1, "r" * 4000), *step(2, "b")]
+    kept = await Window(tokens=500, result_chars=200, summarise=summarise).fit(messages)
+    assert shown(kept)[:2] == [BEFORE + "they met", "2"]
+    assert len(shown(kept)[3]) <= 200
+
+
+async def test_a_summary_makes_room_for_a_last_turn_that_grows() -> None:
+    """It is cut before it is left out."""
+    _, summarise = recorder("s" * 400)
+    view = View(Window(tokens=200, summarise=summarise))
+    messages = [user("1" * 600), said("A" * 200), user("2")]
+    assert len(shown(await view.fit(messages))[0]) > 400
+    kept = await view.fit([*messages[:2], user("2" * 400)])
+    assert "characters omitted" in shown(kept)[0]
+    assert len(kept) == 2
+
+
+async def test_a_summary_holds_nothing_that_cannot_be_sent() -> None:
+    """As with all text that comes in."""
+    _, summarise = recorder("a\x00b\ud800")
+    kept = await Window(messages=8, summarise=summarise).fit(chat(4))
+    assert shown(kept)[0] == BEFORE + "a\u2400b\ufffd"
 
 
 def json_twin(messages: list[Message]) -> list[Message]:
@@ -514,3 +613,47 @@ async def test_a_summary_that_is_no_text_is_an_error_of_the_programmer() -> None
 
     with pytest.raises(ConfigError, match="gave None: an async function that gives text is needed"):
         await Window(messages=8, summarise=summarise).fit(chat(4))
+
+
+async def test_a_run_sends_what_fits_and_keeps_everything() -> None:
+    """The window stands before the model only: the session and the result have the whole conversation."""
+    model, session = ScriptedModel(["one", "two", "three"]), Session("alice")
+    agent = Agent(model, window=Window(messages=3))
+    for prompt in ("1", "2", "3"):
+        result = await agent.run(prompt, session=session)
+    assert [shown(request.messages) for request in model.requests] == [["1"], ["1", "one", "2"], ["2", "two", "3"]]
+    assert shown(result.messages) == ["1", "one", "2", "two", "3", "three"]
+    assert (await session.store.load("alice")).messages == result.messages
+
+
+async def test_a_model_that_is_asked_again_still_reads_what_it_was_asked() -> None:
+    """What the run says itself, about an answer that does not fit, begins no turn: the question stays, or nothing."""
+    before = [user("1"), said("A")]
+    model = ScriptedModel(["yes", "12"])
+    assert (await Agent(model, output=int, window=Window(messages=3)).run("How many?", history=before)).output == 12
+    assert [shown(request.messages)[0] for request in model.requests] == ["1", "How many?"]
+    with pytest.raises(ContextTooLong):
+        await Agent(ScriptedModel(["yes"]), output=int, window=Window(messages=2)).run("How many?", history=before)
+
+
+async def test_a_summary_is_paid_for_by_the_run_that_needs_it() -> None:
+    """The tokens of the model that sums up are tokens of the run, and so is its price."""
+    small, model = ScriptedModel(["they met"]), ScriptedModel(["Hello."])
+    agent = Agent(
+        model,
+        window=Window(messages=8, summarise=summariser(small)),
+        prices=Prices({"scripted": Price(input=1, output=1)}),
+    )
+    result = await agent.run("?", history=chat(4)[:-1])
+    assert shown(model.requests[0].messages)[0] == BEFORE + "they met"
+    assert result.usage.total_tokens == 30
+    assert result.cost == pytest.approx(30 / 1_000_000)
+
+
+async def test_a_conversation_that_does_not_fit_ends_the_run_before_a_call() -> None:
+    """With the error that a server would give, but no bill."""
+    model = ScriptedModel([])
+    with pytest.raises(ContextTooLong) as caught:
+        await Agent(model, window=Window(tokens=10)).run("x" * 400)
+    assert model.requests == []
+    assert shown(caught.value.history) == ["x" * 400]

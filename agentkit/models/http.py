@@ -21,7 +21,7 @@ from anyio.lowlevel import RunVar, current_token
 from agentkit.errors import BadResponse, ConfigError, ModelError
 
 from .base import ModelInfo
-from .reading import CLOSE_SECONDS, Watch, bounded, close, leave, whole
+from .reading import CLOSE_SECONDS, Watch, bounded, close, leave, pieces, whole
 from .secrets import guard_logs, strike
 from .sse import Event, EventSplitter
 
@@ -229,7 +229,7 @@ class Door:
         async with self._limit, self._lane() as client:
             watch = self._watch(client, call)
             response = await self._send(client, call, watch)
-            chunks = response.aiter_bytes()
+            chunks = pieces(response)
             patience = 0.0
             try:
                 async with aclosing(_events(chunks, response, client, watch)) as events:
@@ -321,7 +321,11 @@ def _options() -> Any:
         "retry-count",
         "read-timeout",
     )
-    headers = {"Content-Type": "application/json", **{f"X-Stainless-{name}": Omit() for name in told}}
+    headers = {
+        "Content-Type": "application/json",
+        "Accept-Encoding": "gzip, deflate",
+        **{f"X-Stainless-{name}": Omit() for name in told},
+    }
     defaults = dict.fromkeys(("timeout", "post_parser"), not_given)  # else each request copies them
     return {"headers": headers, "security": {"bearer_auth": True}, "params": {}, "follow_redirects": False, **defaults}
 

@@ -63,8 +63,6 @@ def _transport(name: str) -> Any:
 
 
 def _of_connection(cause: BaseException, host: str) -> ModelError:
-    if isinstance(cause, _transport("DecodingError")):
-        return bad_response("it is not compressed as it says", b"")
     if isinstance(cause, _transport("TimeoutException")) and not isinstance(cause, _transport("ConnectTimeout")):
         return ModelTimeout(f"{host!r} did not answer in time; try again, or raise ModelSettings(timeout=...)")
     return ConnectionFailed(f"no connection to {host!r}, or it broke: {_said(cause)}")

@@ -1,16 +1,20 @@
 """Reads an answer: within its time, and no more of it than is allowed."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from agentkit.errors import BadResponse, ModelTimeout
 
 CLOSE_SECONDS = 2.0
+_PIECE = 65_536
+_IN_A_ROW = 100
 _LARGEST_ERROR = 262_144
 """Bytes of an error's body that are read; what follows is not."""
 
@@ -25,6 +29,7 @@ class Watch:
     until: float
     largest: int
     size: int = 0
+    count: int = 0
     since: float = field(default_factory=anyio.current_time)
     """When the last of what was waited for has come."""
 
@@ -54,6 +59,9 @@ class Watch:
         chunk: bytes | None = None
         with anyio.CancelScope(deadline=self._by(self.idle_timeout)) as scope:
             chunk = await anext(chunks, None)
+            self.count += 1
+            if self.count % _IN_A_ROW == 0:
+                await anyio.lowlevel.checkpoint()  # a read may hold thousands of tiny pieces, all there at once
         if scope.cancelled_caught:
             raise self._late("said nothing for", self.idle_timeout, "idle_timeout")
         if chunk:
@@ -75,7 +83,7 @@ class Watch:
 
 async def whole(response: Any, watch: Watch) -> bytes:
     """The body of an answer, which is then closed."""
-    chunks, body = response.aiter_bytes(), list[bytes]()
+    chunks, body = pieces(response), list[bytes]()
     try:
         while (chunk := await watch.next(chunks)) is not None:
             body.append(chunk)
@@ -85,6 +93,51 @@ async def whole(response: Any, watch: Watch) -> bytes:
         await close(response)
         raise
     return b"".join(body)
+
+
+async def pieces(response: Any) -> AsyncGenerator[bytes]:
+    """The body of an answer, decompressed in small pieces, so that no few bytes become many at once.
+
+    Raises:
+        BadResponse: it is not compressed as it says, or in a way that was not asked for.
+    """
+    raw = response.aiter_raw()
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    ended = False
+    try:
+        if encoding in ("", "identity"):
+            async for chunk in raw:
+                yield chunk
+        else:
+            inflate = _inflate(encoding)
+            async for chunk in raw:
+                for piece in inflate(chunk):
+                    yield piece
+        ended = True
+    except zlib.error:
+        raise BadResponse(f"the server's answer cannot be understood: it is no {encoding!r}, as it says") from None
+    finally:
+        if not ended:
+            await leave(raw, 0.0)
+
+
+def _inflate(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise BadResponse(f"the server's answer cannot be understood: it is {encoding[:50]!r}, which was not asked for")
+    engine = zlib.decompressobj(zlib.MAX_WBITS | 16 if encoding != "deflate" else zlib.MAX_WBITS)
+    begun = False
+
+    def inflate(data: bytes) -> Iterator[bytes]:
+        nonlocal engine, begun
+        if encoding == "deflate" and not begun and data and data[0] & 15 != 8:
+            engine = zlib.decompressobj(-zlib.MAX_WBITS)  # some servers leave the wrapper out
+        begun = begun or bool(data)
+        piece = engine.decompress(data, _PIECE)
+        while piece:
+            yield piece
+            piece = engine.decompress(engine.unconsumed_tail, _PIECE)
+
+    return inflate
 
 
 async def leave(chunks: AsyncIterator[bytes], patience: float) -> None:
@@ -116,10 +169,12 @@ def bounded(kind: type[Any]) -> type[Any]:
             response = await super().send(request, stream=True, **more)
             if response.is_success:
                 return response
-            body, chunks = b"", response.aiter_bytes()
+            body, chunks = b"", pieces(response)
             try:
                 while len(body) < _LARGEST_ERROR and (chunk := await anext(chunks, None)) is not None:
                     body += chunk
+            except BadResponse:
+                pass  # it is not compressed as it says; the status says enough
             finally:
                 await leave(chunks, 0.0)
                 await close(response)

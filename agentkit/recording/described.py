@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 HIDDEN = "***"
 """What stands in a recording for something secret."""
+_UNPAIRED = re.compile("[\ud800-\udfff]")
+"""Halves of characters, which JSON does not take."""
 _SHORTEST = 6
 """Characters from which on a secret text is hidden wherever else it appears; shorter ones would be everywhere."""
 _PRIVATE_WORDS = ("key", "secret", "password", "passwd", "token", "credential", "authorization")
@@ -40,7 +43,11 @@ class Describer:
             self._secrets[tool.name] = tool.arguments.secrets
 
     def given(self, given: object) -> dict[str, Any]:
-        """What goes into a step."""
+        """What goes into a step.
+
+        Raises:
+            ConfigError: it has no JSON form.
+        """
         match given:
             case ModelRequest():
                 return self._request(given)
@@ -61,10 +68,7 @@ class Describer:
         Raises:
             ConfigError: it has no JSON form.
         """
-        try:
-            return self.hidden(_dumped(kind, value))
-        except ValueError as error:
-            raise ConfigError(f"a step's result cannot be recorded: {said(error)}") from error
+        return self.hidden(_dumped(kind, value))
 
     def message(self, message: Message) -> Any:
         """A message as it goes into a step: without what is not set, and the keys of calls, which differ by run."""
@@ -139,7 +143,7 @@ class Describer:
     def _without_secrets(self, text: str) -> str:
         for secret in sorted(self._texts, key=len, reverse=True):
             text = text.replace(secret, HIDDEN).replace(json.dumps(secret)[1:-1], HIDDEN)
-        return text
+        return text if text.isascii() else _UNPAIRED.sub("\ufffd", text)
 
 
 def read(kind: Any, value: Any) -> Any:
@@ -172,7 +176,8 @@ def rebuilt(described: Mapping[str, Any]) -> BaseException:
         except Exception:
             pass  # its like is made below
     base = BaseException if described.get("fatal") else Exception
-    return type(name.rpartition(".")[2], (base,), {"__module__": module})(message)  # type: ignore[no-any-return]
+    like: type[BaseException] = type(name.rpartition(".")[2], (base,), {"__module__": module, "__qualname__": name})
+    return like(message)
 
 
 def _bare(kind: type[BaseException], args: Sequence[Any]) -> BaseException:
@@ -232,7 +237,10 @@ def _as_json(value: object) -> Any:
 
 
 def _dumped(kind: Any, value: object) -> Any:
-    return json.loads(_adapter(kind).dump_json(value))
+    try:
+        return _adapter(kind).dump_python(value, mode="json")
+    except ValueError as error:
+        raise ConfigError(f"what has no JSON form cannot be recorded: {said(error)}") from error
 
 
 @cache

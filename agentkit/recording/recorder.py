@@ -99,9 +99,9 @@ class Recorder:
         Raises:
             ConfigError: the file is there already, or cannot be written.
         """
+        self._open()
         self._describer.knows(run.tools)
         self._budget, self._began = run.budget, time.monotonic()
-        self._open()
         try:
             await self._write(_header(run, self._describer))
             try:

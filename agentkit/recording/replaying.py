@@ -13,7 +13,7 @@ import anyio.lowlevel
 from agentkit.agent import Agent
 from agentkit.approval import Asked
 from agentkit.budget import Budget
-from agentkit.errors import ConfigError, ReplayDiverged, said
+from agentkit.errors import ConfigError, ReplayDiverged, RunTimeout, said
 from agentkit.events import Emit, Out, RunResult, to_no_one
 from agentkit.messages import AssistantMessage, Message, Usage, UserMessage
 from agentkit.models.base import (
@@ -100,9 +100,7 @@ class Replay:
 
     async def _came_to(self, step: Step, kind: type[T]) -> T:
         if step.cancelled:
-            with anyio.move_on_after(_STOPPED_SECONDS):
-                await anyio.sleep_forever()  # what cancelled it then does so again, if it was another step
-            self._diverge(step.called, "result", f"{NOTHING}: the run was cancelled", "the run goes on")
+            await self._stopped(step)
         if step.error is not None:
             raise rebuilt(step.error)
         try:
@@ -114,6 +112,18 @@ class Replay:
         if isinstance(result, ModelResponse) and self._emit is not to_no_one:
             await _tell(result.message, self._emit)
         return result
+
+    async def _stopped(self, step: Step) -> NoReturn:
+        """End a step that was cancelled: by the run's time limit, by another step, or from outside."""
+        end = self.recording.end or {}
+        out_of_time = f"{RunTimeout.__module__}:{RunTimeout.__qualname__}"
+        if end.get("stopped_by") == "seconds" or (end.get("error") or {}).get("class") == out_of_time:
+            limit = self._budget.limits.seconds if self._budget else None
+            raise RunTimeout("seconds", limit or 0)
+        if end.get("end") != "cancelled":
+            with anyio.move_on_after(_STOPPED_SECONDS):
+                await anyio.sleep_forever()  # the other step, which is replayed too, cancels this one
+        self._diverge(step.called, "result", f"{NOTHING}: the run was cancelled", "the run goes on")
 
     def _spend(self, spent: Any) -> None:
         """What runs within a step have spent is spent again."""

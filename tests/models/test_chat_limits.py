@@ -66,16 +66,15 @@ def answer(text: str, streamed: bool) -> Reply:
 
 def compressed(reply: Reply, encoding: str = "gzip") -> Reply:
     body = reply.body or b""
-    for name in encoding.split(", "):
-        body = gzip.compress(body) if name == "gzip" else zlib.compress(body)
-    return Reply(body=body, headers={**reply.headers, "content-encoding": encoding})
+    body = gzip.compress(body) if encoding == "gzip" else zlib.compress(body, wbits=-15 if "raw" in encoding else 15)
+    return Reply(body=body, headers={**reply.headers, "content-encoding": encoding.removeprefix("raw ")})
 
 
 @STREAMED
-@pytest.mark.parametrize("encoding", ["", "gzip", "deflate", "gzip, gzip"])
+@pytest.mark.parametrize("encoding", ["", "gzip", "deflate", "raw deflate"])
 async def test_an_answer_may_be_so_large_and_no_larger(encoding: str, streamed: bool) -> None:
     """Counted when it is decompressed."""
-    for size, fits in [(90_000, True), (110_000, False), (50_000_000, False)]:
+    for size, fits in [(90_000, True), (110_000, False), (5_000_000, False)]:
         reply = answer("x" * size, streamed)
         async with ChatServer([compressed(reply, encoding) if encoding else reply]) as server:
             if fits:
@@ -122,14 +121,14 @@ async def test_the_body_of_an_error_is_not_read_to_its_end_either(streamed: bool
     async with HttpServer(endless) as server:
         with pytest.raises(AuthFailed):
             await ask(server.url, streamed)
-    bomb = gzip.compress(b"x" * 50_000_000)
+    bomb = gzip.compress(b"x" * 5_000_000)
     async with ChatServer([Reply(status=400, body=bomb, headers={"content-encoding": "gzip"})]) as server:
         with pytest.raises(RequestRejected):
             await ask(server.url, streamed)
 
 
 @STREAMED
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "nonsense"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "nonsense"])
 async def test_an_answer_that_is_not_compressed_as_it_says_is_a_bad_response(encoding: str, streamed: bool) -> None:
     """Never the decompressor's own exception."""
     reply = answer("x" * 1000, streamed)
@@ -313,16 +312,17 @@ async def test_a_stream_in_two_chunks_is_the_same_answer_wherever_it_is_cut() ->
         assert set(await say([(pieces_of(body, [cut]), True) for cut in range(1, len(body))])) == {TEXT}
 
 
-async def test_half_a_million_chunks_of_a_byte_are_read_in_no_more_time_than_it_takes() -> None:
-    """One line of 300,000 bytes that comes byte by byte is joined once, not at each byte."""
-    body = events({"content": "x" * 300_000})
+async def test_a_line_may_come_byte_by_byte() -> None:
+    """Thousands of chunks that are there at once: the line is joined when it ends, and others have their turn."""
+    body = events({"content": "x" * 20_000})
     bits = b"".join(b"1\r\n" + body[at : at + 1] + b"\r\n" for at in range(len(body)))
 
     async def handle(stream: anyio.abc.SocketStream) -> None:
         await stream.send(HEAD + bits + b"0\r\n\r\n")
+        await anyio.sleep_forever()
 
     async with tcp(handle) as url:
-        assert (await ask(url, streamed=True)).output == "x" * 300_000
+        assert (await ask(url, streamed=True)).output == "x" * 20_000
 
 
 ODD: dict[str, tuple[Reply, type[ModelError], str]] = {
@@ -406,14 +406,12 @@ async def test_an_answer_that_was_cut_at_the_token_limit(streamed: bool) -> None
         data = to_json({"choices": [choice]})
         return Reply(body=sse(data), headers=EVENTS) if streamed else Reply(body=data.encode())
 
-    async with ChatServer([cut({"content": "Once upon"})] * 2 + [cut({"content": None})]) as server:
+    async with ChatServer([cut({"content": "Once upon"})] * 2) as server:
         result = await ask(server.url, streamed)
         assert (result.output, result.finish_reason) == ("Once upon", "length")
         with pytest.raises(Truncated) as caught:
             await ask(server.url, streamed, ModelSettings(strict_finish=True))
         assert caught.value.partial == "Once upon"
-        result = await ask(server.url, streamed)
-        assert (result.output, result.finish_reason) == ("", "length")
     async with ChatServer([cut({"content": None, "tool_calls": CALLS})] * 3) as server:
         with pytest.raises(Truncated):
             await ask(server.url, streamed, tools=[order])
