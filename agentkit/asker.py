@@ -6,12 +6,12 @@ from typing import Any
 
 import anyio
 
-from .budget import Budget, Hold, Need
+from .budget import Budget, Need
 from .errors import ConfigError, ModelError
 from .events import Emit, to_no_one
 from .history import bytes_of
 from .messages import Message, Usage
-from .models.base import ModelInfo, ModelRequest, ModelResponse, ModelSettings
+from .models.base import ModelInfo, ModelRequest, ModelResponse
 from .prices import Prices
 from .registry import ToolRegistry
 from .role import Role
@@ -68,11 +68,13 @@ class Asker:
         estimate = Usage(input_tokens=need.input)
         try:
             self.budget.start_iteration(last=last)
+            settings = role.request.settings
             request = replace(
                 role.request,
                 messages=tuple(messages),
                 tools=tools,
-                settings=_settings(role, tools, hold, last),
+                settings=replace(settings, tool_choice="none") if last and len(tools) else settings,
+                longest_answer=hold.longest,
                 tokens_left=self.budget.tokens_left,
             )
             response = await step(Work(request, lambda: self._generate(role, request, conversation)))
@@ -94,6 +96,8 @@ class Asker:
         step = self.steps.reserve("summary", Summary)
         made = await step(work)
         if made.info is not None:
+            if self.prices is not None and self.budget.counts_cost:
+                self.prices.require(made.info)
             cost = None if self.prices is None else self.prices.cost(made.info, made.model, made.usage)
             self.budget.spend(made.usage, cost=cost)
         return made
@@ -109,7 +113,7 @@ class Asker:
 
     def _need(self, role: Role[Any], messages: Sequence[Message]) -> Need:
         """What a model call will take, where anything is limited for which that matters."""
-        if not self.budget.counts_tokens:
+        if self.prices is None and not self.budget.counts_tokens:
             return Need()
         size = bytes_of(messages) + len(role.request.instructions.encode())
         return Need(
@@ -135,13 +139,3 @@ class Asker:
 
     def _cost(self, role: Role[Any], model: str, usage: Usage) -> float | None:
         return None if self.prices is None else self.prices.cost(role.model.info, model, usage)
-
-
-def _settings(role: Role[Any], tools: ToolRegistry, hold: Hold, last: bool) -> ModelSettings:
-    """How the model samples in this call: what is reserved bounds its answer, and the last one calls no tools."""
-    settings = role.request.settings
-    if hold.longest is not None:
-        settings = replace(settings, max_tokens=hold.longest)
-    if last and len(tools):
-        settings = replace(settings, tool_choice="none")
-    return settings

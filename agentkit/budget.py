@@ -228,10 +228,11 @@ class Budget:
         tokens = counted + (pending and known is not None and (estimate.total_tokens or 0))
         if known is not None:
             tokens -= self._pending
+            if not (pending or self._pending):  # else it is the usage of several calls
+                self._calibrate(usage, estimate)
             self._pending = 0
         if pending:
             self._pending += estimate.total_tokens or 0
-        self._calibrate(usage, estimate)
         input = usage.input_tokens if usage.input_tokens is not None else estimate.input_tokens or 0
         output = usage.output_tokens if usage.output_tokens is not None else estimate.output_tokens or 0
         for budget in self.levels():

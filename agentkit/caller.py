@@ -165,9 +165,10 @@ class Caller:
     def _told(self, pending: Pending) -> ToolResult:
         """What the model reads of a value."""
         call, value = pending.call, pending.value
-        if isinstance(value, ToolResult):  # from the journal
-            return replace(value, call_id=call.id, name=call.name)
         tool = self.tools[call.name]
+        if isinstance(value, ToolResult):  # from the journal
+            untrusted = value.untrusted or _is_untrusted(pending, tool)
+            return replace(value, call_id=call.id, name=call.name, untrusted=untrusted)
         content = to_content(value, limit=self.budget.limits.result_chars)
         return ToolResult(
             call_id=call.id,

@@ -3,7 +3,6 @@
 What waits is a call that needs an approval, or one of a tool that is run elsewhere. `resuming.py` goes on from here.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -177,12 +176,15 @@ def shown(arguments: Mapping[str, Any], secrets: frozenset[str]) -> dict[str, An
 
 
 def _sha256(value: object) -> str:
-    from hashlib import sha256  # on first use: it costs a part of `import agentkit`
+    import json  # on first use, as hashlib: they cost a part of `import agentkit`
+    from hashlib import sha256
 
     return sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _version(data: str | bytes) -> object:
+    import json
+
     found = json.loads(data)
     return found.get("version") if isinstance(found, dict) else None
 

@@ -4,17 +4,17 @@ A pause is taken up once. Where there is a session, its revision sees to that, a
 across processes; without either, it holds within this process.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from .approval import Asked, pause_of
-from .errors import AgentError, ApprovalRefused, InvalidArguments, JournalFailed, SessionConflict, said
+from .errors import AgentError, ApprovalRefused, InvalidArguments, JournalFailed, SessionConflict, ToolFailed, said
 from .journal import Effect, Journal
 from .messages import ToolCall, unanswered
 from .paused import Answer, Answered, Approved, Denied, Pause, PausedRun, Waiting, digest, fingerprint, shown
 from .registry import ToolRegistry
+from .results import to_content
 from .sessions import Session, Stored
 from .tool import Tool
 from .wording import as_json
@@ -132,7 +132,12 @@ class Resumption:
             )
         if fingerprint(tool) != waiting.fingerprint or tool.policy.elsewhere != (waiting.kind == "elsewhere"):
             raise ApprovalRefused(f"{tool.name} is not what it was when the call was asked about; ask again")
-        if isinstance(answer, Approved) and answer.arguments is not None:
+        if isinstance(answer, Answered):
+            try:
+                to_content(answer.value, limit=1)
+            except ToolFailed as error:
+                raise ApprovalRefused(f"{tool.name}: the answer cannot be told: {error}") from None
+        elif answer.arguments is not None:
             try:
                 tool.arguments.named(as_json(tool.name, answer.arguments))
             except InvalidArguments as error:
@@ -153,9 +158,11 @@ class Resumption:
 
 def edited(tool: Tool | None, call: ToolCall, answer: Approved) -> tuple[ToolCall, str]:
     """The call with its changed arguments, and what the model is told of that."""
+    from json import dumps  # on first use: it costs a part of `import agentkit`
+
     text = as_json(call.name, answer.arguments or {})
     secrets = tool.arguments.secrets if tool else frozenset(answer.arguments or {})
-    seen = json.dumps(shown(answer.arguments or {}, secrets), ensure_ascii=False)
+    seen = dumps(shown(answer.arguments or {}, secrets), ensure_ascii=False)
     note = f"Whoever approved this call has changed its arguments; it was made with {seen}, and came to:\n"
     return replace(call, arguments=text), note
 

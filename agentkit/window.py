@@ -184,7 +184,8 @@ class View:
         """A summary that makes the conversation fit: one that was made before, or a new one that goes on from it."""
         covered, kept = known.covers if known else plan.first, self.window._summaries
         cut = plan.half(covered)
-        keys = dict(_prefixes(plan.messages, [end for end in plan.cuts if end > covered]))
+        ends = {cut, *(summary.covers for summary in kept.values())}.intersection(plan.cuts)
+        keys = dict(_prefixes(plan.messages, sorted(end for end in ends if end > covered)))
         made = [summary for key in reversed(keys.values()) if (summary := kept.get(key)) is not None]
         for summary in made:
             if summary.covers >= cut or plan.with_summary(summary) is not None:
@@ -211,7 +212,10 @@ class View:
         """The tokens of a message."""
         known = self._sizes.get(id(message))
         if known is None:
-            known = self._sizes[id(message)] = message, self.window.count(message)
+            tokens: object = self.window.count(message)
+            if not isinstance(tokens, int | float):
+                raise ConfigError(f"Window(count=...) gave {tokens!r:.60}: a number of tokens is needed")
+            known = self._sizes[id(message)] = message, int(tokens)
         return known[1]
 
     def shorter(self, message: Message) -> Message:

@@ -10,7 +10,6 @@ later, in another process. It prints:
 """
 
 import tempfile
-from pathlib import Path
 
 import anyio
 
@@ -32,14 +31,14 @@ def refund(order: int, euros: float) -> str:
 agent = Agent("chat:gpt-5.5", name="clerk", tools=[refund])
 
 
-async def ask(file: Path) -> None:
+async def ask(file: anyio.Path) -> None:
     result = await agent.run("Refund order 7.", approve="pause")
     if result.paused:
-        file.write_text(result.paused.to_json(), encoding="utf-8")
+        await file.write_text(result.paused.to_json(), encoding="utf-8")
 
 
-async def go_on(file: Path) -> None:
-    paused = PausedRun.from_json(file.read_text(encoding="utf-8"))
+async def go_on(file: anyio.Path) -> None:
+    paused = PausedRun.from_json(await file.read_text(encoding="utf-8"))
     for waiting in paused.waiting:
         print("waiting for a yes:", waiting.tool, dict(waiting.shown))
     less = Approved(arguments={"order": 7, "euros": 30})
@@ -49,7 +48,7 @@ async def go_on(file: Path) -> None:
 
 async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "paused.json"
+        file = anyio.Path(folder) / "paused.json"
         await ask(file)
         await go_on(file)
 

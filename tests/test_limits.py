@@ -156,13 +156,13 @@ async def test_an_answer_is_told_how_long_it_may_be_where_tokens_are_limited() -
     """What is left of the limit goes to the server as the longest answer, if that is no more than servers take."""
     model = Spender(Usage(input_tokens=1, output_tokens=1))
     await Agent(model, limits=Limits(tokens=500)).run("go")
-    longest = model.requests[0].settings.max_tokens
+    longest = model.requests[0].longest_answer
     assert longest is not None
     assert 400 < longest <= 500
     await Agent(model, limits=Limits(tokens=5_000_000)).run("go")
-    assert model.requests[1].settings.max_tokens is None
+    assert model.requests[1].longest_answer is None
     await Agent(model).run("go")
-    assert model.requests[2].settings.max_tokens is None
+    assert model.requests[2].longest_answer is None
 
 
 async def test_a_batch_of_six_under_a_limit_of_three_runs_three() -> None:

@@ -18,11 +18,13 @@ from agentkit.context import Secret
 from agentkit.errors import ModelTimeout, RateLimited, ReplayDiverged, RunTimeout, SessionError
 from agentkit.events import TextDelta
 from agentkit.messages import AssistantMessage, ImagePart, TextPart, ToolCall, Usage, UserMessage
+from agentkit.models.assistants import AssistantsBackend
 from agentkit.models.base import ModelResponse, ModelSettings
 from agentkit.models.chat import ChatBackend
+from agentkit.paused import Approved
 from agentkit.recording import Recorder, Replay, first_difference, read_recording, replay
 from agentkit.sessions import MemoryStore, Stored
-from agentkit.testing import ChatServer, ScriptedModel, call
+from agentkit.testing import AssistantsServer, ChatServer, ScriptedModel, call
 
 pytestmark = pytest.mark.anyio
 
@@ -176,6 +178,24 @@ async def test_another_prompt_is_told_with_the_place_where_it_parts(path: Path, 
     assert len(str(caught.value)) < 1000
 
 
+async def test_a_message_more_or_less_is_told(path: Path) -> None:
+    """By its place, and that there was nothing."""
+    agent = Agent(ScriptedModel(["Hello."]))
+    await agent.run("Any?", steps=Recorder(path))
+    with pytest.raises(ReplayDiverged) as caught:
+        await agent.run("More?", history=[UserMessage(content="Any?")], steps=Replay(path))
+    assert (caught.value.field, caught.value.recorded) == ("messages[1]", "nothing")
+    assert caught.value.now == '{"content": "More?", "role": "user"}'
+
+
+async def test_a_switch_is_not_a_number(path: Path) -> None:
+    """True and 1 are one in Python, and two in JSON."""
+    agent = Agent(ScriptedModel(["Hello."]), settings=ModelSettings(extra={"logprobs": 1}))
+    await agent.run("Any?", steps=Recorder(path))
+    error = await diverged(replace(agent, settings=ModelSettings(extra={"logprobs": True})), path)
+    assert (error.field, error.recorded, error.now) == ("settings.extra.logprobs", "1", "true")
+
+
 async def test_steps_that_are_left_over_are_a_divergence(path: Path, clerk: Agent) -> None:
     """A run that ends sooner than the recorded one has not done the same."""
     await clerk.run("Any?", steps=Recorder(path))
@@ -282,6 +302,33 @@ async def test_secrets_are_not_in_the_recording(path: Path) -> None:
     assert replayed.output == "You are in: ***, ***"
     [asked] = [m for m in replayed.messages if isinstance(m, AssistantMessage) and m.tool_calls]
     assert json.loads(asked.tool_calls[0].arguments) == {"user": "ann", "pin": "***"}
+
+
+async def test_a_secret_that_was_said_before_does_not_part_the_replay(path: Path) -> None:
+    """In an argument of the same answer that is not declared secret, in the instructions, and by the user."""
+
+    @tool
+    def log_in(pin: Annotated[str, Secret]) -> str:
+        """Log in."""
+        return "in"
+
+    @tool(sequential=True)
+    def note(text: str) -> str:
+        """Take a note."""
+        return "noted"
+
+    script = [
+        [call("note", text="pin canary-777"), call("log_in", pin="canary-777"), call("note", text="after")],
+        "In.",
+    ]
+    agent = Agent(ScriptedModel(script), tools=[log_in, note], instructions="Not canary-777, ever.")
+    await agent.run("My pin is canary-777.", steps=Recorder(path))
+    lines_with_it = [line for line in lines(path) if "canary" in json.dumps(line)]
+    assert [line.get("step") for line in lines_with_it] == [None, 1]  # what the user and the program have said
+    assert "canary" not in json.dumps(lines_with_it[1]["result"])
+    assert (await replay(agent, path)).output == "In."
+    error = await diverged(replace(agent, instructions="Never."), path)
+    assert error.field == "instructions"
 
 
 async def test_secret_arguments_that_are_no_json_are_hidden_whole(path: Path) -> None:
@@ -552,6 +599,87 @@ async def test_where_two_runs_part_is_told(tmp_path: Path, clerk: Agent) -> None
         '"Three."',
         '"Four."',
     )
+
+
+async def test_a_paused_run_and_its_resumption_replay(path: Path, tmp_path: Path) -> None:
+    """Nobody is asked again, and a pause that is used up can be replayed as often as one likes."""
+
+    @tool(approval=True)
+    def pay(amount: int) -> str:
+        """Pay."""
+        return "paid"
+
+    agent = Agent(ScriptedModel([[call("pay", amount=1)], "Paid."]), name="payer", tools=[pay])
+    paused = await agent.run("Pay.", approve="pause", steps=Recorder(path))
+    assert paused.paused is not None
+    assert (await replay(agent, path)).stopped_by == "paused"
+    answers = {paused.paused.waiting[0].call_id: Approved()}
+    resumed = tmp_path / "resumed.jsonl"
+    result = await agent.resume(paused.paused, answers, steps=Recorder(resumed))
+    for _ in range(2):
+        again = await agent.resume(paused.paused, answers, steps=Replay(resumed))
+        assert again.messages == result.messages
+    with pytest.raises(ConfigError, match=r"give steps=Replay\(.* to Agent.resume"):
+        await replay(agent, resumed)
+
+
+async def test_a_hand_off_replays(path: Path) -> None:
+    """Each agent's own instructions are compared."""
+
+    def team(instructions: str, script: Any) -> Agent:
+        other = Agent(ScriptedModel(script[1:]), name="b", description="B.", instructions=instructions)
+        return Agent(ScriptedModel(script[:1]), name="a", instructions="I am a.", handoffs=[other])
+
+    recorded = await team("I am b.", [[call("transfer_to_b")], "From b."]).run("?", steps=Recorder(path))
+    replayed = await replay(team("I am b.", []), path)
+    assert (replayed.output, replayed.agent) == (recorded.output, "b")
+    error = await diverged(team("I am c.", []), path)
+    assert (error.step, error.field) == ("step 3 (model)", "instructions")
+
+
+async def test_a_server_that_holds_an_answer_is_not_spoken_to_in_a_replay(path: Path) -> None:
+    """Releasing it is a step like any other."""
+    async with AssistantsServer([[call("units_left", sku="A-1")]]) as server:
+        backend = AssistantsBackend("m", base_url=server.base_url, api_key="k")
+        agent = Agent(backend, tools=[units_left], limits=Limits(iterations=1))
+        with pytest.raises(LimitExceeded):
+            await agent.run("?", steps=Recorder(path))
+    assert [step.name for step in read_recording(path).steps] == ["model", "release"]
+    with pytest.raises(LimitExceeded):
+        await replay(agent, path)
+
+
+async def test_halves_of_characters_do_not_stop_a_recording(path: Path) -> None:
+    """JSON does not take them; they are replaced, as in all that is stored."""
+    agent = Agent(
+        ScriptedModel([[ToolCall(id="1\ud800", name="units_left", arguments='{"sku": "\udfff"}')], "a\ud800b"])
+    )
+    agent = replace(agent, tools=[units_left])
+    assert (await agent.run("p\ud800", steps=Recorder(path))).output == "a\ud800b"
+    assert (await replay(agent, path)).output == "a\ufffdb"
+
+
+async def test_what_has_no_json_form_ends_the_run(path: Path) -> None:
+    """With words that say so: a backend's own state has to be JSON."""
+    agent = Agent(ScriptedModel([AssistantMessage(text="x", state={"a": object()})]))
+    with pytest.raises(ConfigError, match="no JSON form cannot be recorded"):
+        await agent.run("?", steps=Recorder(path))
+
+
+async def test_a_recorder_that_is_used_twice_at_once_keeps_to_its_first_run(path: Path) -> None:
+    """The second run is refused, and the first is recorded whole."""
+    recorder = Recorder(path)
+
+    @tool
+    async def again() -> str:
+        """Use the recorder a second time."""
+        with pytest.raises(ConfigError, match="is there already"):
+            await Agent(ScriptedModel(["?"])).run("?", steps=recorder)
+        return "refused"
+
+    agent = Agent(ScriptedModel([[call("again")], "Done."]), tools=[again])
+    recorded = await agent.run("?", steps=recorder)
+    assert (await replay(agent, path)).messages == recorded.messages
 
 
 async def test_a_hundred_runs_are_recorded_at_once(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ async def test_a_rival_that_hangs_is_not_waited_for_for_ever(at: Callable[[str],
         revision = await store.append("a", HELLO, revision=0)
         with psycopg.connect(place.url) as rival:
             rival.execute("UPDATE agentkit_sessions SET revision = 1")
-            with pytest.raises(SessionError, match="somebody has kept it locked|did not answer|statement timeout"):
+            with pytest.raises(SessionError, match="somebody has kept it locked"):
                 await store.append("a", HELLO, revision=revision)
             rival.rollback()
         await store.append("a", HELLO, revision=revision)

@@ -657,3 +657,9 @@ async def test_a_conversation_that_does_not_fit_ends_the_run_before_a_call() -> 
         await Agent(model, window=Window(tokens=10)).run("x" * 400)
     assert model.requests == []
     assert shown(caught.value.history) == ["x" * 400]
+
+
+async def test_a_count_that_is_no_number_is_an_error_of_the_programmer() -> None:
+    """An async function, for example, that nobody has awaited."""
+    with pytest.raises(ConfigError, match="gave None: a number of tokens is needed"):
+        await Window(tokens=10, count=lambda message: None).fit(chat(1))  # type: ignore[arg-type,return-value]

@@ -59,6 +59,8 @@ class ModelRequest:
     tools: ToolRegistry = field(default_factory=ToolRegistry)
     output: OutputFormat | None = None
     settings: ModelSettings = ModelSettings()
+    longest_answer: int | None = None
+    """Tokens that `Limits` leave for this answer, where servers should keep to that."""
     tokens_left: int | None = None
     """What is left of `Limits.tokens`, for servers that can keep to it themselves."""
 

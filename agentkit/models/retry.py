@@ -28,23 +28,25 @@ class Retry:
     max_wait: float = 60.0
     """Seconds: a server that asks for a longer pause is not waited for."""
     first_pause: float = 0.5
-    """Seconds: the first pause is drawn from between none and this, and the range doubles with each attempt."""
+    """Seconds: the first pause is drawn from below this, and that bound doubles with each attempt."""
     longest_pause: float = 8.0
-    """Seconds: where that ends."""
+    """Seconds: where the doubling ends."""
 
-    def pause(self, error: ModelError, attempt: int) -> float | None:
-        """Seconds until the next attempt, after so many; None if there is to be none."""
+    def pause(self, error: ModelError, attempt: int, last: float = 0.0) -> float | None:
+        """Seconds until the next attempt, after so many and a last pause; None if there is to be none.
+
+        It is drawn from almost all of the range, so that many who failed together do not come back together, and is
+        longer than the last one as long as the range allows it.
+        """
         told = vars(error)  # a server may say so with any error
         asked, again = told.get("retry_after") or 0.0, told.get("should_retry")
         if attempt > self.times or asked > self.max_wait or not (error.retryable if again is None else again):
             return None
         if isinstance(error, BadResponse) and attempt > 1:
             return None
-        drawn = random.uniform(0.0, min(self.first_pause * 2.0 ** (attempt - 1), self.longest_pause))
-        return float(asked + drawn)
-
-
-NEVER = Retry(times=0)
+        most = min(self.first_pause * 2.0 ** (attempt - 1), self.longest_pause)
+        least = 0.0 if asked else min(max(most / 8, last * 1.5), most)
+        return float(asked + random.uniform(least, most))
 
 
 async def attempts(
@@ -80,7 +82,7 @@ async def attempts(
         try:
             response = await attempt(tell if on_delta is not None else None)
         except ModelError as error:
-            pause = None if told else retry.pause(error, len(failed) + 1)
+            pause = None if told else retry.pause(error, len(failed) + 1, failed[-1].seconds if failed else 0.0)
             spent += error.spent
             if pause is None or anyio.current_time() + pause >= until:
                 _give_up(error, spent, host, len(failed) + 1)

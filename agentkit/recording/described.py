@@ -95,17 +95,28 @@ class Describer:
 
     def hidden(self, value: Any) -> Any:
         """A JSON value without what is secret in it."""
+        marked = self._marked(value)  # first of all, so that what is found to be secret is hidden before that too
+        return self._without(marked)
+
+    def _marked(self, value: Any) -> Any:
+        """The value without results and arguments that are declared secret, which are remembered."""
+        if isinstance(value, list):
+            return [self._marked(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if value.get("role") == "tool" and value.get("secret"):
+            return self._secret_result(value)
+        if self._secrets.get(str(value.get("name"))) and isinstance(value.get("arguments"), str):
+            return {**value, "arguments": self._public(value["name"], value["arguments"])}
+        return {name: self._marked(each) for name, each in value.items()}
+
+    def _without(self, value: Any) -> Any:
+        """The value without secret texts."""
         if isinstance(value, str):
             return self._without_secrets(value)
         if isinstance(value, list):
-            return [self.hidden(each) for each in value]
-        if isinstance(value, dict):
-            if value.get("role") == "tool" and value.get("secret"):
-                value = self._secret_result(value)
-            elif self._secrets.get(str(value.get("name"))) and isinstance(value.get("arguments"), str):
-                value = {**value, "arguments": self._public(value["name"], value["arguments"])}
-            return {name: self.hidden(each) for name, each in value.items()}
-        return value
+            return [self._without(each) for each in value]
+        return {n: self._without(each) for n, each in value.items()} if isinstance(value, dict) else value
 
     def _request(self, request: ModelRequest) -> dict[str, Any]:
         self.knows(request.tools)

@@ -1,11 +1,12 @@
 """Where two JSON values, or two recordings, are not the same."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .described import is_set
+from .described import HIDDEN, is_set
 from .recorder import Recording, Step
 
 NOTHING = "nothing"
@@ -43,7 +44,7 @@ def difference(one: Any, other: Any, field: str = "") -> tuple[str, str, str] | 
         if isinstance(one, list):
             return _of_lists(one, other, field)
         if isinstance(one, str) and one != other:
-            return (field, *_parting(one, other))
+            return None if _is_hidden_in(one, other) else (field, *_parting(one, other))
     return None if one == other and isinstance(one, bool) == isinstance(other, bool) else (field, *_shown(one, other))
 
 
@@ -124,6 +125,12 @@ def _of_lists(one: list[Any], other: list[Any], field: str) -> tuple[str, str, s
         return None
     number = min(len(one), len(other))
     return f"{field}[{number}]", _at(dict(enumerate(one)), number), _at(dict(enumerate(other)), number)
+
+
+def _is_hidden_in(one: str, other: str) -> bool:
+    """Whether the first is the second but for what is hidden in it."""
+    pieces = one.split(HIDDEN)
+    return len(pieces) > 1 and re.fullmatch(".*".join(map(re.escape, pieces)), other, re.DOTALL) is not None
 
 
 def _parting(one: str, other: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from random import uniform
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,7 @@ from agentkit.errors import AgentError, ConfigError, SessionBusy, SessionCorrupt
 from agentkit.messages import Message
 
 from .base import Stored, check_id, conflict, next_revision
+from .forks import Closable
 from .form import corrupt, decode, encode
 from .place import shown, without_secrets
 from .threads import Threads, Ticket
@@ -27,6 +29,7 @@ _AT_ONCE = 8
 _GRACE = 1.0  # seconds after which a database that has not kept to its time limit is left
 _VERSION = 1
 _LOCK = 6_240_107_311  # names the making of the tables among PostgreSQL's advisory locks
+_OF_IT = 0.9  # of the time of a statement, it may wait so much for a lock: that is the one to be told of
 _POLL = 0.1  # seconds that SQLite waits by itself, where nobody can call it off
 _BUSY = 5
 _IN_USE = {_BUSY, "55P03", "40P01", "40001"}
@@ -44,7 +47,7 @@ _TABLES = (
     " WHERE NOT EXISTS (SELECT 1 FROM agentkit_session_tables)",
 )
 _LIMITS = (
-    "SELECT set_config('lock_timeout', :limit, false), set_config('statement_timeout', :limit, false),"
+    "SELECT set_config('lock_timeout', :lock, false), set_config('statement_timeout', :limit, false),"
     " set_config('idle_in_transaction_session_timeout', :limit, false)"
 )
 _LOAD = (
@@ -84,6 +87,7 @@ class SqlStore:
         self._making = threading.Lock()
         self._engine: Engine | None = None
         self._process = os.getpid()
+        self._forks = Closable(self.close) if self._file else None
 
     def __repr__(self) -> str:
         return f"SqlStore({shown(self._where)!r})"
@@ -158,7 +162,8 @@ class SqlStore:
         while True:
             ticket.check()
             try:
-                return self._attempt(work, ticket, write=write)
+                with self._forks.using() if self._forks else nullcontext():
+                    return self._attempt(work, ticket, write=write)
             except DBAPIError as error:
                 failed: Exception = error
                 if error.connection_invalidated and not fresh:
@@ -176,6 +181,8 @@ class SqlStore:
 
     def _attempt(self, work: "Callable[[Connection], T]", ticket: Ticket[T], *, write: bool) -> T:
         if self._file:
+            if self._forks and self._forks.torn:
+                raise SessionError(f"{self!r} was in use when this process was forked; start processes without fork")
             _touch(self._file)
         with self._pool().connect() as connection:
             self._prepare(connection)
@@ -207,8 +214,8 @@ class SqlStore:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             connection.exec_driver_sql("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
         else:
-            limits = {"limit": f"{self._timeout * 1000:.0f}"}
-            _execute(connection, _LIMITS, limits)
+            milliseconds = self._timeout * 1000
+            _execute(connection, _LIMITS, {"limit": f"{milliseconds:.0f}", "lock": f"{milliseconds * _OF_IT:.0f}"})
         version = self._version(connection)
         _commit(connection)
         if version != _VERSION:
@@ -258,7 +265,12 @@ def _parsed(where: str) -> "URL":
     if url is not None and name == "sqlite" and url.database not in (None, "", ":memory:"):
         return url.set(drivername="sqlite")
     if url is not None and name in ("postgresql", "postgres"):
-        return url.set(drivername="postgresql+psycopg")
+        url = url.set(drivername="postgresql+psycopg")
+        try:
+            url.get_dialect().import_dbapi()
+        except ImportError as error:
+            raise ConfigError(_INSTALL) from error
+        return url
     raise ConfigError(
         f"SqlStore cannot use {shown(where)!r}; give it the path of a file, or "
         "'postgresql://user:password@host/database' (percent-encode what is special in the password)"
@@ -276,18 +288,15 @@ def _engine(url: "URL", timeout: float) -> "Engine":
         # no prepared statements: a pool between here and the server may not know them
         arguments = {"connect_timeout": max(2, round(timeout)), "client_encoding": "utf8", "prepare_threshold": None}
         options["isolation_level"] = "READ COMMITTED"
-    try:
-        return create_engine(
-            url,
-            poolclass=QueuePool,
-            pool_size=_AT_ONCE + 1,
-            max_overflow=0,
-            pool_timeout=timeout,
-            connect_args=arguments,
-            **options,
-        )
-    except ImportError as error:
-        raise ConfigError(_INSTALL) from error
+    return create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=_AT_ONCE + 1,
+        max_overflow=0,
+        pool_timeout=timeout,
+        connect_args=arguments,
+        **options,
+    )
 
 
 def _stored(session_id: str, rows: Sequence[Any]) -> Stored:

@@ -1,9 +1,9 @@
 """What a store of sessions promises, as checks that anybody can run on a store of their own.
 
-Each check is an async function that raises AssertionError where the promise is not kept. Those in `CHECKS` take `make`,
-a function that opens the store: each call gives an object of its own, as another process would have it, for the same
-conversations. Those in `PROCESS_CHECKS` take a program as well: Python that defines `make` in another process.
-The store must be one for tests; conversations in it that are not the checks' own are left alone.
+Each check is an async function that raises AssertionError, or lets through what the store raises, where the promise is
+not kept. Those in `CHECKS` take `make`, a function that opens the store: each call gives an object of its own, as another
+process would have it, for the same conversations. Those in `PROCESS_CHECKS` take a program as well: Python that defines
+`make` in another process. Conversations in the store that are not the checks' own are left alone.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence

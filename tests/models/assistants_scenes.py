@@ -38,7 +38,7 @@ COMPLAINT = f"{NOT_JSON}\n- the answer: Invalid JSON: expected value at line 1 c
 AMPLE = "as many tokens as it takes" + "." * 3000
 """So long that its tokens, estimated turn by turn and never set right, would exceed the limit; it comes first."""
 SCANT = "as many tokens as it does not take"
-"""Here the last answer, whose tokens are estimated, exceeds the limit."""
+"""Here the next request, whose tokens are estimated, would exceed the limit."""
 NEVER = Reply(message="Never said.", delay_until="never")
 
 SCENES: dict[str, Scene] = {
@@ -95,23 +95,23 @@ SCENES: dict[str, Scene] = {
     SCANT: Scene(
         replies=[
             [call("look", what="pin")],
-            AssistantMessage(text="Hm. " * 500, tool_calls=(replace(call("look", what="peg"), id="call_C"),)),
+            AssistantMessage(text="Hm. " * 2500, tool_calls=(replace(call("look", what="peg"), id="call_C"),)),
             [call("look", what="cog")],
             "Not said.",
         ],
-        how={"limits": Limits(tokens=200 + sum(price(SCANT, turn).total_tokens or 0 for turn in range(2)))},
-        roles="uatatat",
+        how={"limits": Limits(tokens=4000)},
+        roles="uatat",
         error=LimitExceeded,
     ),
     "as many tokens as there may be": Scene(
         replies=[[call("look", what="nut")], [call("look", what="bolt")], "Not said."],
-        how={"limits": Limits(tokens=1)},
+        how={"limits": Limits(tokens=12)},
         roles="uat",
         error=LimitExceeded,
     ),
     AMPLE: Scene(
         replies=[*([call("look", what="nut")] for _ in range(5)), "Just enough."],
-        how={"limits": Limits(tokens=1 + sum(price(AMPLE, turn).total_tokens or 0 for turn in range(5)))},
+        how={"limits": Limits(tokens=100 + sum(price(AMPLE, turn).total_tokens or 0 for turn in range(6)))},
         roles="uatatatatata",
         output="Just enough.",
     ),

@@ -221,12 +221,19 @@ async def test_the_pause_is_at_least_what_the_server_asks_for(
 
 
 def test_pauses_grow_and_are_drawn_anew() -> None:
-    """Full jitter: from nothing up to a bound that doubles, and ends."""
+    """From almost nothing up to a bound that doubles, and ends; in one request, the second is longer than the first."""
     retry, error = Retry(times=99), ServerFailed("x")
     for attempt, bound in [(1, 0.5), (2, 1.0), (3, 2.0), (5, 8.0), (9, 8.0), (99, 8.0)]:
         drawn = [retry.pause(error, attempt) or 0.0 for _ in range(300)]
-        assert 0 <= min(drawn) < bound / 10
+        assert bound / 8 <= min(drawn) < bound / 4
         assert bound * 0.9 < max(drawn) <= bound
+    for _ in range(100):
+        first = retry.pause(error, 1) or 0.0
+        second = retry.pause(error, 2, first) or 0.0
+        third = retry.pause(error, 3, second) or 0.0
+        assert first * 1.4 < second
+        assert second * 1.4 < third
+    assert retry.pause(error, 20, 8.0) == 8.0
 
 
 @pytest.mark.parametrize("anyio_backend", VIRTUAL)

@@ -118,7 +118,7 @@ def _options(request: ModelRequest, *, stream: bool) -> dict[str, Any]:
     options: dict[str, Any] = {
         "temperature": settings.temperature,
         "top_p": settings.top_p,
-        "max_completion_tokens": settings.max_tokens,
+        "max_completion_tokens": min(filter(None, (settings.max_tokens, request.longest_answer)), default=None),
         "stop": settings.stop or None,
         "seed": settings.seed,
         "reasoning_effort": settings.reasoning_effort,
