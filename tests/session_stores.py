@@ -30,8 +30,20 @@ class Place:
     server: Any = None
 
 
+_opened: list[Callable[[str], Place]] = []
+
+
+def at(request: pytest.FixtureRequest) -> Callable[[str], Place]:
+    """Gives an empty place of a kind; all tests of this process share the servers, which take a while to start."""
+    if not _opened:
+        context = _places()
+        _opened.append(context.__enter__())
+        request.session.addfinalizer(lambda: context.__exit__(None, None, None))
+    return _opened[0]
+
+
 @contextmanager
-def places() -> Iterator[Callable[[str], Place]]:
+def _places() -> Iterator[Callable[[str], Place]]:
     """A function that gives an empty place of a kind; servers are started when they are first needed."""
     servers: dict[str, Any] = {}
     opened: list[Any] = []
@@ -92,6 +104,11 @@ class Postgres:
         """Stop it; the data stay."""
         self.server.cleanup()
 
+    def hang_up(self) -> None:
+        """Close the connections of all others."""
+        others = "FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()"
+        self.run(f"SELECT pg_terminate_backend(pid, 5000) {others}")
+
     def url(self, name: str) -> tuple[str, str]:
         """A schema that nobody else has."""
         self.run(f"CREATE SCHEMA {name}")
@@ -130,6 +147,13 @@ class Valkey:
     def stop(self) -> None:
         """Stop it; the data stay."""
         self.server.stop()
+
+    def hang_up(self) -> None:
+        """Close the connections of all others."""
+        import redis
+
+        with redis.Redis(unix_socket_path=self.socket) as admin:
+            admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
     def url(self, name: str) -> tuple[str, str]:
         """A prefix that nobody else has."""

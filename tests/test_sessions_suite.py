@@ -1,6 +1,7 @@
 """Every store of sessions keeps what `agentkit.testing.session_suite` asks of one: on real servers, started here."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import anyio
 import pytest
@@ -11,20 +12,37 @@ from agentkit.testing import session_suite
 
 pytestmark = pytest.mark.anyio
 
+Check: TypeAlias = Callable[[session_suite.Make], Awaitable[None]]
+
+
+def named(check: Check) -> str:
+    return check.__name__.removeprefix("check_")
+
+
+def at_once(check: Check) -> bool:
+    return "cancelled" in named(check) or "writers" in named(check)
+
 
 @pytest.fixture(scope="module")
-def at() -> Iterator[Callable[[str], Place]]:
+def at(request: pytest.FixtureRequest) -> Callable[[str], Place]:
     """Opens an empty store of a kind."""
-    with session_stores.places() as place:
-        yield place
+    return session_stores.at(request)
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("kind", session_stores.KINDS)
-@pytest.mark.parametrize("check", session_suite.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
-async def test_a_store_keeps_its_promises(
-    check: Callable[[session_suite.Make], Awaitable[None]], kind: str, at: Callable[[str], Place]
-) -> None:
+@pytest.mark.parametrize("check", session_suite.CHECKS, ids=named)
+async def test_a_store_keeps_its_promises(check: Check, kind: str, at: Callable[[str], Place]) -> None:
     """Whichever store is chosen, a conversation is as safe in it."""
+    with anyio.fail_after(60):
+        await check(at(kind).make)
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+@pytest.mark.parametrize("kind", session_stores.KINDS)
+@pytest.mark.parametrize("check", [check for check in session_suite.CHECKS if at_once(check)], ids=named)
+async def test_a_store_keeps_its_promises_on_trio(check: Check, kind: str, at: Callable[[str], Place]) -> None:
+    """Those about several things at once, where the event loop matters."""
     with anyio.fail_after(60):
         await check(at(kind).make)
 

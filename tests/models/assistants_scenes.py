@@ -103,12 +103,6 @@ SCENES: dict[str, Scene] = {
         roles="uatat",
         error=LimitExceeded,
     ),
-    "as many tokens as there may be": Scene(
-        replies=[[call("look", what="nut")], [call("look", what="bolt")], "Not said."],
-        how={"limits": Limits(tokens=12)},
-        roles="uat",
-        error=LimitExceeded,
-    ),
     AMPLE: Scene(
         replies=[*([call("look", what="nut")] for _ in range(5)), "Just enough."],
         how={"limits": Limits(tokens=100 + sum(price(AMPLE, turn).total_tokens or 0 for turn in range(6)))},
