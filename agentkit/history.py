@@ -4,7 +4,9 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .errors import AgentError, SessionError, said
+import anyio
+
+from .errors import AgentError, SessionConflict, SessionError, said
 from .messages import AssistantMessage, Message, UserMessage, is_tainted
 from .sessions import Session, Stored
 from .steps import Steps, Work
@@ -21,6 +23,8 @@ class History:
     """The session's revision that this run has seen last."""
     stored: int = 0
     """How many of the messages the session has."""
+    _cut_short: bool = False
+    """Whether a write was cancelled, so that nobody knows whether it took effect."""
     _looked_at: int = 0
     _tainted: bool = False
 
@@ -54,13 +58,41 @@ class History:
         Raises:
             SessionError: it could not be written.
         """
-        if self.session is not None and self.stored < len(self.messages):
-            session, step, fresh = self.session, self.steps.reserve("session", int), self.messages[self.stored :]
-            with session_errors():
-                self.revision = await step(
-                    Work(fresh, lambda: session.store.append(session.id, fresh, revision=self.revision))
-                )
+        if self.session is None or self.stored == len(self.messages):
+            return
+        if self._cut_short:
+            await self._catch_up(self.session)
+        try:
+            await self._append(self.session)
+        except SessionConflict:
+            if not (self._cut_short and await self._catch_up(self.session)):
+                raise
+            await self._append(self.session)
+
+    async def _append(self, session: Session) -> None:
+        fresh = self.messages[self.stored :]
+        if fresh:
+            step = self.steps.reserve("session", int)
+            try:
+                with session_errors():
+                    self.revision = await step(
+                        Work(fresh, lambda: session.store.append(session.id, fresh, revision=self.revision))
+                    )
+            except anyio.get_cancelled_exc_class():
+                self._cut_short = True
+                raise
             self.stored += len(fresh)
+
+    async def _catch_up(self, session: Session) -> bool:
+        """Whether what was being written when this was cancelled has been written after all, by a thread perhaps."""
+        step = self.steps.reserve("load", Stored)
+        with session_errors():
+            known = await step(lambda: session.store.load(session.id))
+        there = len(known.messages)
+        if there <= self.stored or list(known.messages) != self.messages[:there]:
+            return False
+        self.revision, self.stored = known.revision, there
+        return True
 
 
 def bytes_of(messages: Iterable[Message]) -> int:

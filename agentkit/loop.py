@@ -302,7 +302,7 @@ class Run(Generic[Out]):
         seconds = _CLOSE_SECONDS if isinstance(error, Exception) else _CLOSE_SECONDS_WHEN_CANCELLED
         with anyio.move_on_after(seconds, shield=True) as scope:
             try:
-                await work()
+                await _insist(work)
             except Exception as failure:
                 error.add_note(f"{failed}: {said(failure)}")
         if scope.cancelled_caught:
@@ -341,6 +341,16 @@ class Run(Generic[Out]):
     def _conversation(self) -> str | None:
         """What traces call the conversation."""
         return self.history.session.id if self.history.session else self.conversation
+
+
+async def _insist(work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work, and begin once more where a cancellation gets through a shield, as `asyncio.Task.cancel` does."""
+    try:
+        await work()
+    except anyio.get_cancelled_exc_class():
+        if anyio.current_effective_deadline() <= anyio.current_time():
+            raise
+        await work()
 
 
 def _keyed(response: ModelResponse, place: str) -> ModelResponse:

@@ -230,6 +230,37 @@ async def test_a_model_that_fails_ends_the_guardrails() -> None:
     assert ended == ["check"]
 
 
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_a_model_that_is_cancelled_in_several_tasks_at_once_is_no_failure() -> None:
+    """A nursery of trio's gives a group of cancellations: while it connects to a server, for example."""
+    import trio
+
+    async def connecting() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(anyio.sleep_forever)
+            nursery.start_soon(anyio.sleep_forever)
+
+    async def late(messages: Sequence[Message], context: Context[Any]) -> str:
+        await anyio.wait_all_tasks_blocked()
+        return "rude"
+
+    for others in ([], [connecting_too]):
+        error = await bare(guards(input=[late, *others]).beside(connecting, HISTORY, about))
+        assert isinstance(error, GuardrailTripped), error
+    with anyio.move_on_after(0.01) as scope:
+        await guards(input=[waiting]).beside(connecting, HISTORY, about)
+    assert scope.cancelled_caught
+
+
+async def connecting_too(messages: Sequence[Message], context: Context[Any]) -> None:
+    """A guardrail that does so."""
+    import trio
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(anyio.sleep_forever)
+        nursery.start_soon(anyio.sleep_forever)
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_model_that_ends_in_a_cancellation_of_its_own_has_failed() -> None:
     """It has awaited a task that somebody cancelled: nobody has cancelled the run, so that leaves as any error does."""

@@ -6,6 +6,7 @@ import signal
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,7 @@ from agentkit.models.chat import ChatBackend
 from agentkit.paused import Approved
 from agentkit.recording import Recorder, Replay, first_difference, read_recording, replay
 from agentkit.sessions import MemoryStore, Stored
-from agentkit.testing import AssistantsServer, ChatServer, ScriptedModel, call
+from agentkit.testing import AssistantsServer, ChatServer, ScriptedModel, call, nothing_left_behind
 
 pytestmark = pytest.mark.anyio
 
@@ -426,11 +427,14 @@ async def test_a_cancelled_step_ends_the_replay(path: Path) -> None:
         await anyio.sleep_forever()
 
     agent = Agent(ScriptedModel([[call("wait")]]), tools=[wait])
-    with anyio.CancelScope() as scope:
-        await agent.run("?", steps=Recorder(path))
+    async with nothing_left_behind():
+        with anyio.CancelScope() as scope:
+            await agent.run("?", steps=Recorder(path))
     recording = read_recording(path)
     assert recording.end == {**(recording.end or {}), "end": "cancelled"}
     assert recording.steps[-1].cancelled
+    error = await diverged(agent, path)
+    assert (error.step, error.recorded) == ("step 2 (tool:wait)", "nothing: the run was cancelled")
 
 
 async def test_a_replay_replays_one_run(path: Path, clerk: Agent) -> None:
@@ -599,6 +603,18 @@ async def test_where_two_runs_part_is_told(tmp_path: Path, clerk: Agent) -> None
         '"Three."',
         '"Four."',
     )
+
+
+async def test_runs_that_end_otherwise_part_at_the_end(tmp_path: Path) -> None:
+    """The same steps, and another outcome."""
+    for on_limit in ("raise", "partial"):
+        limits = Limits(iterations=1, on_limit=on_limit)  # type: ignore[arg-type]
+        agent = Agent(ScriptedModel([[call("units_left", sku="A-1")]]), tools=[units_left], limits=limits)
+        with suppress(LimitExceeded):
+            await agent.run("?", steps=Recorder(tmp_path / on_limit))
+    found = first_difference(read_recording(tmp_path / "raise"), read_recording(tmp_path / "partial"))
+    assert found is not None
+    assert found.step == "the end"
 
 
 async def test_a_paused_run_and_its_resumption_replay(path: Path, tmp_path: Path) -> None:

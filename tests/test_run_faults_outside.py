@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 from cancelling import How, accepted, ends_within
 
-from agentkit import Agent, Context, Limits, Message, ModelRequest, Session, ToolResult, tool
+from agentkit import Agent, Context, Limits, MemoryStore, Message, ModelRequest, Session, ToolResult, tool
 from agentkit.approval import Approval
 from agentkit.errors import OutputError
 from agentkit.executor import NOT_RUN
@@ -35,6 +35,16 @@ class Model(ScriptedModel):
         response = await super().generate(request, on_delta)
         await anyio.lowlevel.checkpoint()
         return response
+
+
+class Store(MemoryStore):
+    """One that waits a little, before and after it writes."""
+
+    async def append(self, session_id: str, messages: Sequence[Message], *, revision: int) -> int:
+        await anyio.lowlevel.checkpoint()
+        written = await super().append(session_id, messages, revision=revision)
+        await anyio.lowlevel.checkpoint()
+        return written
 
 
 SCRIPT: list[Any] = [
@@ -202,13 +212,13 @@ async def _cancelled_everywhere(
 ) -> int:
     """How many checkpoints there were."""
     look = look or partial(nothing_left_behind, telemetry=desk.spans.telemetry)
-    await desk.run(Session("first"), streamed)  # what is opened once and kept, is open
+    await desk.run(Session("first", Store()), streamed)  # what is opened once and kept, is open
     n, ended = 0, False
     while not ended:
         async with look():  # around several: it costs more than a run
             for _ in range(_RUNS_AT_A_LOOK):
                 n += 1
-                session = Session(f"s{n}")
+                session = Session(f"s{n}", Store())
                 ended = await ends_within(n, partial(desk.run, session, streamed), how)
                 desk.check((await session.store.load(session.id)).messages)
     assert {effect.state for effect in desk.journal.read()} <= {"completed", "unknown"}

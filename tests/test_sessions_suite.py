@@ -61,7 +61,7 @@ async def test_two_processes_append_at_once(appends: int, kind: str, at: Callabl
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("kind", SHARED)
-@pytest.mark.parametrize("kills", [2, pytest.param(40, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("kills", [1, pytest.param(25, marks=pytest.mark.sweep)])
 async def test_a_process_is_killed_while_it_appends(kills: int, kind: str, at: Callable[[str], Place]) -> None:
     """What it was told is stored is there; all is whole; and the next one goes on."""
     place = at(kind)
