@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic, cast, get_args
 
 import anyio
 from typing_extensions import Unpack
@@ -26,7 +26,7 @@ from .limits import Limits
 from .loop import Run
 from .messages import Message, clean
 from .models import resolve_model
-from .models.base import HoldsAnswers, ModelBackend, ModelRequest, ModelSettings
+from .models.base import HoldsAnswers, ModelBackend, ModelRequest, ModelSettings, OutputMode
 from .paused import Answer, PausedRun
 from .policy import PolicyOptions
 from .prices import Prices
@@ -72,6 +72,8 @@ class Agent(Generic[Out]):
     """Functions the model may call, decorated with `@tool` or not, and tools that its server runs."""
     output: type[Out] = cast("type[Out]", str)
     """The type of the result's `output`: text, or anything that pydantic validates."""
+    output_mode: OutputMode | None = None
+    """How the model is brought to answer so: `native`, `tool` or `prompted`; the best that it can, if not given."""
     limits: Limits = Limits()
     """What one run may spend."""
     settings: ModelSettings = ModelSettings()
@@ -116,8 +118,12 @@ class Agent(Generic[Out]):
             )
         registry = self.tools if isinstance(self.tools, ToolRegistry) else ToolRegistry(self.tools)
         object.__setattr__(self, "registry", registry)
+        if self.output_mode not in (None, *get_args(OutputMode)):
+            raise ConfigError(f"output_mode={self.output_mode!r:.60}: write one of {', '.join(get_args(OutputMode))}")
         if self.output is not str:
-            _ = self._output  # refused here, not on the first run
+            from .output import OutputType
+
+            OutputType(self.output, self.output_mode or "native")  # refused here, not on the first run
 
     async def run(
         self,
@@ -307,7 +313,12 @@ class Agent(Generic[Out]):
     def _output(self) -> "OutputType[Out]":
         from .output import OutputType  # on first use: pydantic costs more than the whole of `import agentkit`
 
-        return OutputType(self.output)
+        if self.output is str:
+            return OutputType(self.output)
+        modes = self._backend.info.output_modes
+        if self.output_mode not in (None, *modes):
+            raise ConfigError(f"output_mode={self.output_mode!r}: {self._backend!r:.60} knows {', '.join(modes)}")
+        return OutputType(self.output, self.output_mode or modes[0])
 
     @cached_property
     def _role(self) -> Role[Out]:
@@ -317,15 +328,21 @@ class Agent(Generic[Out]):
             if other.output != self.output:
                 raise ConfigError(f"handoffs: {name!r} leads to output={other.output!r}, and this agent has another")
         tools = self.registry + [other.handoff_tool for other in others] if others else self.registry
+        output = self._output
+        if output.tools:
+            tools += output.tools
+        told = "\n\n".join(filter(None, (clean(self.instructions), output.instructions)))
         return Role(
             agent=self.name,
             model=self._backend,
-            request=replace(self._request, tools=tools),
-            output=self._output,
+            request=ModelRequest(
+                messages=(), instructions=told, tools=tools, output=output.format, settings=self.settings
+            ),
+            output=output,
             tools=tools,
             guardrails=self.guardrails,
             taint=self.taint,
-            handoffs={name: partial(_role_of, other) for name, other in taking_over.items()},
+            handoffs={name: partial(getattr, other, "_role") for name, other in taking_over.items()},
         )
 
     @cached_property
@@ -359,20 +376,6 @@ class Agent(Generic[Out]):
             raise ConfigError("as_tool: an agent that is a tool needs a name and a description, its own or given here")
 
         return agent_tool(named, told, policy, self.run_within)
-
-    @cached_property
-    def _request(self) -> ModelRequest:
-        return ModelRequest(
-            messages=(),
-            instructions=clean(self.instructions),
-            tools=self.registry,
-            output=self._output.format,
-            settings=self.settings,
-        )
-
-
-def _role_of(agent: Agent[Out]) -> Role[Out]:
-    return agent._role
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

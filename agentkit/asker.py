@@ -8,10 +8,10 @@ import anyio
 
 from .budget import Budget, Need
 from .errors import ConfigError, ModelError
-from .events import Emit, to_no_one
+from .events import Emit, PartialOutput, to_no_one
 from .history import bytes_of
 from .messages import Message, Usage
-from .models.base import ModelInfo, ModelRequest, ModelResponse
+from .models.base import Delta, ModelInfo, ModelRequest, ModelResponse, ModelSettings, OnDelta
 from .prices import Prices
 from .registry import ToolRegistry
 from .role import Role
@@ -73,7 +73,7 @@ class Asker:
                 role.request,
                 messages=tuple(messages),
                 tools=tools,
-                settings=replace(settings, tool_choice="none") if last and len(tools) else settings,
+                settings=_last_settings(role, tools) if last else settings,
                 longest_answer=hold.longest,
                 tokens_left=self.budget.tokens_left,
             )
@@ -105,7 +105,7 @@ class Asker:
     async def _generate(self, role: Role[Any], request: ModelRequest, conversation: str | None) -> ModelResponse:
         on_delta, info = None if self.emit is to_no_one else self.emit, role.model.info
         with self.telemetry.chat(info, request, conversation, stream=on_delta is not None) as span:
-            response = await role.model.generate(request, on_delta)
+            response = await role.model.generate(request, on_delta and _watching(on_delta, role.output.reader()))
             if not isinstance(response, ModelResponse):
                 raise ConfigError(f"{role.model!r} gave {response!r:.100}; a backend's generate gives a ModelResponse")
             span.answered(response)
@@ -139,3 +139,23 @@ class Asker:
 
     def _cost(self, role: Role[Any], model: str, usage: Usage) -> float | None:
         return None if self.prices is None else self.prices.cost(role.model.info, model, usage)
+
+
+def _last_settings(role: Role[Any], tools: ToolRegistry) -> ModelSettings:
+    """How the model samples when it may call no tools any more, but for the one by which it answers."""
+    if final := role.output.tools:
+        return replace(role.request.settings, tool_choice=final[0].name if len(final) == 1 else "required")
+    return replace(role.request.settings, tool_choice="none") if len(tools) else role.request.settings
+
+
+def _watching(emit: Emit, read: Callable[[Delta], PartialOutput | None] | None) -> OnDelta:
+    """Tell of each piece of an answer, and of what the output holds so far."""
+    if read is None:
+        return emit
+
+    async def tell(delta: Delta) -> None:
+        await emit(delta)
+        if (partial := read(delta)) is not None:
+            await emit(partial)
+
+    return tell

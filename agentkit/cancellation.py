@@ -12,6 +12,8 @@ def is_cancelled(error: BaseException) -> bool:
     Code may also end in a cancellation that nobody here has asked for, by awaiting an asyncio task that was cancelled:
     that is an error like any other.
     """
+    if isinstance(error, BaseExceptionGroup):  # of a trio nursery: one cancellation for each of its tasks
+        return all(map(is_cancelled, error.exceptions))
     if not isinstance(error, anyio.get_cancelled_exc_class()):
         return False
     if anyio.current_effective_deadline() == -math.inf:  # a scope around this is cancelled

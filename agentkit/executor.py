@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TypeAlias
 
 import anyio
+import anyio.lowlevel
 
 from .approval import Taint, pause_of
 from .caller import INTERRUPTED, Caller, Pending
@@ -135,6 +136,7 @@ class Executor:
         async def run(pending: Pending, step: _Step) -> None:
             try:
                 async with turn:
+                    await anyio.lowlevel.checkpoint_if_cancelled()  # on asyncio a turn may come with a cancellation
                     await self._watched(pending, step)
             except anyio.get_cancelled_exc_class():
                 raise

@@ -4,8 +4,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import anyio
-
+from .cancellation import is_cancelled
 from .errors import AgentError, SessionConflict, SessionError, said
 from .messages import AssistantMessage, Message, UserMessage, is_tainted
 from .sessions import Session, Stored
@@ -78,8 +77,8 @@ class History:
                     self.revision = await step(
                         Work(fresh, lambda: session.store.append(session.id, fresh, revision=self.revision))
                     )
-            except anyio.get_cancelled_exc_class():
-                self._cut_short = True
+            except BaseException as error:
+                self._cut_short = self._cut_short or is_cancelled(error)
                 raise
             self.stored += len(fresh)
 

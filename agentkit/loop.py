@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _CLOSE_SECONDS = 30.0
 _CLOSE_SECONDS_WHEN_CANCELLED = 2.0
+BESIDE = "not run: the answer was given beside this call"
 _CUT = "not run: your answer was cut at the token limit, so the arguments may be incomplete; be shorter, and call again"
 
 
@@ -142,13 +143,13 @@ class Run(Generic[Out]):
         await self._begin(prompt)
         while True:
             answer = await self.guards.beside(self._ask, self.messages, self._about)
-            if answer.tool_calls:
+            if answer.tool_calls and not self.role.output.answers(answer):
                 await self._act()
                 continue
             try:
                 output = await self._read(answer)
             except OutputError as error:
-                self.messages.append(UserMessage(content=str(error)))
+                self._ask_again(answer, str(error))
                 continue
             await self.history.store()
             return self._result(output)
@@ -166,9 +167,27 @@ class Run(Generic[Out]):
 
     async def _read(self, answer: AssistantMessage) -> Out:
         """The output in an answer that calls no tools."""
-        output = self.role.output.parse(answer.text)
+        output = self.role.output.read(answer)
         await self.guards.output(output, self._about)
+        self._close_calls(answer, "accepted", is_error=False)
         return output
+
+    def _ask_again(self, answer: AssistantMessage, why: str) -> None:
+        """Tell the model what is wrong with its answer."""
+        if self.role.output.answers(answer):
+            self._close_calls(answer, why, is_error=True)
+        else:
+            self.messages.append(UserMessage(content=why))
+
+    def _close_calls(self, answer: AssistantMessage, told: str, *, is_error: bool) -> None:
+        """An answer that is given by a call is in no history without a result; the calls beside it are not run."""
+        final = self.role.output.answers(answer)
+        for call in answer.tool_calls:
+            is_final = call is final
+            content = told if is_final else BESIDE
+            self.messages.append(
+                ToolResult(call_id=call.id, name=call.name, content=content, is_error=is_error or not is_final)
+            )
 
     def _about(self) -> Context[Any]:
         """What a guardrail may ask for."""

@@ -26,8 +26,8 @@ class Steps(Protocol):
         """The next step, synchronously.
 
         Args:
-            name: What it does: `load`, `model`, `tool:NAME`, `session` or `release`. Engines keep it, so it stays
-                the same.
+            name: What it does: `load`, `resume`, `model`, `summary`, `gate`, `tool:NAME`, `session` or `release`.
+                Engines keep it, so it stays the same.
             kind: The type of what it returns.
 
         Returns:

@@ -32,7 +32,7 @@ CASES: list[tuple[Any, str, Any]] = [
     (str, "Hello", "Hello"),
     (Price, '{"ticker":"AAPL","amount":182.5}', Price(ticker="AAPL", amount=182.5)),
     (Point, '{"x":1,"y":2}', Point(1, 2)),
-    (Node, '{"value":{"name":"a","children":[{"name":"b"}]}}', Node(name="a", children=[Node(name="b")])),
+    (Node, '{"name":"a","children":[{"name":"b"}]}', Node(name="a", children=[Node(name="b")])),
     (list[int], '{"value":[1,2]}', [1, 2]),
     (int, '{"value":3}', 3),
     (int, "3", 3),
@@ -65,7 +65,7 @@ async def test_what_does_not_fit_is_told_to_the_model_and_asked_again() -> None:
     assert result.iterations == 3
     said = [m.text for m in result.messages if isinstance(m, UserMessage)]
     assert "- amount: Input should be greater than 0" in said[1]
-    assert "Invalid JSON" in said[2]
+    assert "the answer is not valid JSON" in said[2]
     assert model.requests[0].output is not None
 
 

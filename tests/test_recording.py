@@ -318,7 +318,7 @@ async def test_a_secret_that_was_said_before_does_not_part_the_replay(path: Path
         """Take a note."""
         return "noted"
 
-    script = [
+    script: Any = [
         [call("note", text="pin canary-777"), call("log_in", pin="canary-777"), call("note", text="after")],
         "In.",
     ]
@@ -340,8 +340,8 @@ async def test_secret_arguments_that_are_no_json_are_hidden_whole(path: Path) ->
         """Log in."""
         return "in"
 
-    bad = ToolCall(id="1", name="log_in", arguments='{"pin": "canary-12')
-    agent = Agent(ScriptedModel([[bad], "No."]), tools=[log_in])
+    bad: Any = [ToolCall(id="1", name="log_in", arguments='{"pin": "canary-12')]
+    agent = Agent(ScriptedModel([bad, "No."]), tools=[log_in])
     await agent.run("?", steps=Recorder(path))
     assert "canary" not in text(path)
     assert (await replay(agent, path)).output == "No."
@@ -608,7 +608,7 @@ async def test_where_two_runs_part_is_told(tmp_path: Path, clerk: Agent) -> None
 async def test_runs_that_end_otherwise_part_at_the_end(tmp_path: Path) -> None:
     """The same steps, and another outcome."""
     for on_limit in ("raise", "partial"):
-        limits = Limits(iterations=1, on_limit=on_limit)  # type: ignore[arg-type]
+        limits = Limits(iterations=1, on_limit=on_limit)
         agent = Agent(ScriptedModel([[call("units_left", sku="A-1")]]), tools=[units_left], limits=limits)
         with suppress(LimitExceeded):
             await agent.run("?", steps=Recorder(tmp_path / on_limit))

@@ -1,8 +1,10 @@
 """What the Chat Completions and the Assistants wire spell alike: functions, tool choice, JSON answers. Pure."""
 
+import json
+from functools import lru_cache
 from typing import Any
 
-from agentkit.dialects import export_tool
+from agentkit.dialects import Strictness, export_tool, strict
 from agentkit.models.base import ModelSettings, OutputFormat
 from agentkit.registry import ToolRegistry
 
@@ -20,7 +22,19 @@ def tool_choice(settings: ModelSettings) -> Any:
 
 
 def response_format(output: OutputFormat | None) -> Any:
-    """The form of the answer; None for text."""
+    """The form of the answer; None for text. It is strict where that means the same, and as it is where not."""
     if output is None:
         return None
-    return {"type": "json_schema", "json_schema": {"name": output.name, "schema": output.schema}}
+    form = format_strictness(output).schema
+    described = {"schema": output.schema} if form is None else {"schema": form, "strict": True}
+    return {"type": "json_schema", "json_schema": {"name": output.name, **described}}
+
+
+def format_strictness(output: OutputFormat) -> Strictness:
+    """Whether the form of an answer has a strict form, and if not, why: `strict: no, because ...`."""
+    return _strictness(json.dumps(output.schema))
+
+
+@lru_cache(maxsize=256)
+def _strictness(schema: str) -> Strictness:
+    return strict(json.loads(schema))

@@ -7,7 +7,7 @@ history on every call, are not used (`benchmarks/` shows what that saves).
 import importlib.util
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -204,11 +204,14 @@ class Door:
         Raises:
             ModelError: the request failed, or `read` raised it; which one says how, and no key stands in it.
         """
+        from .http_errors import mapped
+
         async with self._limit, self._lane() as client:
             watch = self._watch(client, call)
             response = await self._send(client, call, watch)
             try:
-                body = await _mapped(client, whole(response, watch))
+                with mapped(client):
+                    body = await whole(response, watch)
                 return read(body, response.headers)
             except ModelError as error:
                 _complete(error, client, response)
@@ -250,7 +253,8 @@ class Door:
     def _watch(self, client: "AsyncOpenAI", call: Call) -> Watch:
         timeout = HEAD_SECONDS if call.timeout is None and self._server.client is None else call.timeout
         idle = timeout if call.idle_timeout is None else call.idle_timeout
-        return Watch(client.base_url.host, timeout, idle, call.until, call.largest)
+        alone = self._server.client is None and idle == timeout
+        return Watch(client.base_url.host, timeout, idle, call.until, call.largest, connection_watches=alone)
 
     async def _send(self, client: "AsyncOpenAI", call: Call, watch: Watch) -> Any:
         import httpx2
@@ -302,7 +306,16 @@ def _http_client() -> Any:
 
     on_asyncio = "trio" not in type(current_token().native_token).__module__
     fast = on_asyncio and importlib.util.find_spec("aiohttp") is not None
-    return bounded(DefaultAioHttpClient if fast else DefaultAsyncHttpxClient)()
+    trust = _trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    return bounded(DefaultAioHttpClient if fast else DefaultAsyncHttpxClient)(verify=trust)
+
+
+@cache
+def _trust(file: str | None, folder: str | None) -> Any:
+    """Whose certificates are good, which takes long to read; httpx2 looks into the same two variables."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 @cache
@@ -331,18 +344,19 @@ def _options() -> Any:
 
 
 @cache
-def _timeout(seconds: float | None) -> Any:
-    """The client's own time limits: `Watch` has the others."""
+def _timeout(head: float | None, idle: float | None) -> Any:
+    """The connection's own time limits: it can watch over silences where these are all the same, else `Watch` does."""
     import httpx2
 
-    return httpx2.Timeout(None, connect=CONNECT_SECONDS if seconds is None else seconds)
+    connect, read = (CONNECT_SECONDS, HEAD_SECONDS) if head is None else (head, head)
+    return httpx2.Timeout(None, connect=connect, read=read if idle in (None, read) else None)
 
 
 def _options_of(call: Call, *, own: bool) -> Any:
     """The options of a request; a client of the caller's own keeps its time limits where the call has none."""
     options = {**_options(), "max_retries": call.retries}
     if not own:
-        options["timeout"] = _timeout(call.timeout)
+        options["timeout"] = _timeout(call.timeout, call.idle_timeout)
     elif call.timeout is not None:
         options["timeout"] = max(call.timeout, call.idle_timeout or 0.0)
     if call.headers:
@@ -353,32 +367,26 @@ def _options_of(call: Call, *, own: bool) -> Any:
 async def _events(
     chunks: AsyncGenerator[bytes], response: Any, client: "AsyncOpenAI", watch: Watch
 ) -> AsyncGenerator[Event]:
+    from .http_errors import bad_response, mapped
+
     splitter, body, start = EventSplitter(), list[bytes](), b""
-    while (chunk := await _mapped(client, watch.next(chunks))) is not None:
-        if body or (splitter.untouched and chunk.lstrip()[:1] == b"{"):
-            body.append(chunk)
-            watch.moved()
-            continue
-        events = splitter.feed(chunk)
-        for event in events:
-            yield event
-        if any(event.name != "ping" for event in events):
-            watch.moved()
-        if not splitter.any and len(start) < 2000:
-            start += chunk
+    with mapped(client):
+        while (chunk := await watch.next(chunks)) is not None:
+            if body or (splitter.untouched and chunk.lstrip()[:1] == b"{"):
+                body.append(chunk)
+                watch.moved()
+                continue
+            events = splitter.feed(chunk)
+            for event in events:
+                yield event
+            if any(event.name != "ping" for event in events):
+                watch.moved()
+            if not splitter.any and len(start) < 2000:
+                start += chunk
     if body:
         yield Event("", b"".join(body))
     elif not splitter.any and start.strip() and "event-stream" not in response.headers.get("content-type", ""):
-        from .http_errors import bad_response
-
         raise bad_response("it is not a stream of events", start)
-
-
-async def _mapped(client: "AsyncOpenAI", work: Awaitable[T]) -> T:
-    from .http_errors import mapped
-
-    with mapped(client):
-        return await work
 
 
 def _complete(error: ModelError, client: "AsyncOpenAI", response: Any) -> None:

@@ -84,7 +84,7 @@ def _of_status(error: openai.APIStatusError) -> ModelError:
         message,
         request_id=error.request_id,
     )
-    vars(found)["retry_after"] = _retry_after(headers)
+    found.retry_after = _retry_after(headers)
     vars(found)["should_retry"] = _SHOULD_RETRY.get(headers.get("x-should-retry", ""))
     return found
 

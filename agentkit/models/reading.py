@@ -28,6 +28,10 @@ class Watch:
     idle_timeout: float | None
     until: float
     largest: int
+    connection_watches: bool = False
+    """Whether the connection itself ends a silence after `idle_timeout`, which costs less than to do it here."""
+    fresh: bool = False
+    """Whether the last piece was something that is waited for."""
     size: int = 0
     count: int = 0
     since: float = field(default_factory=anyio.current_time)
@@ -48,6 +52,7 @@ class Watch:
     def moved(self) -> None:
         """Something has come that was waited for."""
         self.since = anyio.current_time()
+        self.fresh = True
 
     async def next(self, chunks: AsyncGenerator[bytes]) -> bytes | None:
         """The next piece; None when there are no more.
@@ -56,22 +61,35 @@ class Watch:
             ModelTimeout: it took too long.
             BadResponse: the answer is too large.
         """
-        chunk: bytes | None = None
-        with anyio.CancelScope(deadline=self._by(self.idle_timeout)) as scope:
-            chunk = await anext(chunks, None)
-            self.count += 1
-            if self.count % _IN_A_ROW == 0:
-                await anyio.lowlevel.checkpoint()  # a read may hold thousands of tiny pieces, all there at once
-        if scope.cancelled_caught:
-            raise self._late("said nothing for", self.idle_timeout, "idle_timeout")
+        try:
+            if self.connection_watches and self.fresh and self._by(self.idle_timeout) < self.until:
+                chunk = await anext(chunks, None)
+            else:
+                chunk = await self._in_time(chunks)
+        except Exception as error:
+            if type(error).__name__ == "ReadTimeout":  # httpx2's, or httpx's
+                raise self._silent() from None
+            raise
+        self.fresh = False
         if chunk:
+            self.count += 1
             self.size += len(chunk)
             if self.size > self.largest:
                 raise BadResponse(
                     f"the answer of {self.host!r} is larger than {self.largest:,} bytes, and was not read further; "
                     "raise ModelSettings(max_response_bytes=...) if it may be"
                 )
+            if self.count % _IN_A_ROW == 0:
+                await anyio.lowlevel.checkpoint()  # a read may hold thousands of tiny pieces, all there at once
         return chunk
+
+    async def _in_time(self, chunks: AsyncGenerator[bytes]) -> bytes | None:
+        with anyio.CancelScope(deadline=self._by(self.idle_timeout)):
+            return await anext(chunks, None)
+        raise self._silent()
+
+    def _silent(self) -> ModelTimeout:
+        return self._late("said nothing for", self.idle_timeout, "idle_timeout")
 
     def _late(self, what: str, seconds: float | None, which: str) -> ModelTimeout:
         if seconds is None or anyio.current_time() >= self.until:

@@ -38,8 +38,7 @@ class Retry:
         It is drawn from almost all of the range, so that many who failed together do not come back together, and is
         longer than the last one as long as the range allows it.
         """
-        told = vars(error)  # a server may say so with any error
-        asked, again = told.get("retry_after") or 0.0, told.get("should_retry")
+        asked, again = error.retry_after or 0.0, vars(error).get("should_retry")
         if attempt > self.times or asked > self.max_wait or not (error.retryable if again is None else again):
             return None
         if isinstance(error, BadResponse) and attempt > 1:

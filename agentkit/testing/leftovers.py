@@ -163,8 +163,12 @@ def _idle_threads() -> set[int]:
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
         faulthandler.dump_traceback(file)
         file.seek(0)
-        stacks = _STACK.findall(file.read())
-    return {int(ident, 16) for ident, frames in stacks if _waits(_FRAME.findall(frames))}
+        told = file.read()
+    stacks = {int(ident, 16): _FRAME.findall(frames) for ident, frames in _STACK.findall(told)}
+    idle = {ident for ident, frames in stacks.items() if _waits(frames)}
+    if told.endswith("...\n"):  # there are so many threads that not all are told: nothing is said of the others
+        idle |= {each.ident for each in threading.enumerate() if each.ident is not None} - stacks.keys()
+    return idle
 
 
 def _waits(frames: Sequence[tuple[str, str]]) -> bool:

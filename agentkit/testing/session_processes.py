@@ -13,7 +13,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from agentkit.sessions import SessionStore
 
-from .session_writers import SIZE, batch, check_batches
+from .session_writers import SIZE, append_in_turn, check_batches, opened
 
 _LONGEST_LINE = 100
 _SECONDS = 300
@@ -33,7 +33,8 @@ async def check_two_processes(make: Callable[[], SessionStore], program: str, *,
                 await writer.go()
             for writer in (a, b):
                 await writer.ended()
-        found = (await make().load(session_id)).messages
+        async with opened(make) as store:
+            found = (await store.load(session_id)).messages
     check_batches(found, {f"{who}.{n}": 1 for who in "ab" for n in range(appends)})
 
 
@@ -43,23 +44,23 @@ async def check_killed_writers(make: Callable[[], SessionStore], program: str, *
     The next one goes on at once.
     """
     session_id, promised = f"killed-{uuid4().hex}", dict[str, int]()
-    store = make()
     with anyio.fail_after(_SECONDS):
-        for round in range(kills):
-            async with _writer(program, "until killed", session_id, str(round), 0) as writer:
-                told = 0
-                for _ in range(random.randint(1, 20)):
-                    told = int(await writer.line()) + 1
-                await anyio.sleep(random.uniform(0, 0.01))
-            told += await writer.rest()
-            found = (await store.load(session_id)).messages
-            more = sum(promised.values()) + told
-            if len(found) not in (SIZE * more, SIZE * (more + 1)):
-                raise AssertionError(f"{more} appends came to an end, and {len(found)} messages are there")
-            promised |= {f"{round}.{n}": 1 for n in range(len(found) // SIZE - sum(promised.values()))}
-            check_batches(found, promised)
-        revision = (await store.load(session_id)).revision
-        await store.append(session_id, batch("after", 0), revision=revision)
+        async with opened(make) as store:
+            for round in range(kills):
+                async with _writer(program, "until killed", session_id, str(round), 0) as writer:
+                    told = 0
+                    for _ in range(random.randint(1, 20)):
+                        told = int(await writer.line()) + 1
+                    await anyio.sleep(random.uniform(0, 0.01))
+                told += await writer.rest()
+                await append_in_turn(store, session_id, f"after {round}", 1)  # what came too late is refused now
+                promised[f"after {round}"] = 1
+                found = (await store.load(session_id)).messages
+                more = sum(promised.values()) + told
+                if len(found) not in (SIZE * more, SIZE * (more + 1)):
+                    raise AssertionError(f"{more} appends came to an end, and {len(found)} messages are there")
+                promised |= {f"{round}.{n}": 1 for n in range(len(found) // SIZE - sum(promised.values()))}
+                check_batches(found, promised)
 
 
 @dataclass(frozen=True, kw_only=True)

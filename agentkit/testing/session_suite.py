@@ -1,14 +1,12 @@
 """What a store of sessions promises, as checks that anybody can run on a store of their own.
 
 Each check is an async function that raises AssertionError, or lets through what the store raises, where the promise is
-not kept. Those in `CHECKS` take `make`, a function that opens the store: each call gives an object of its own, as another
-process would have it, for the same conversations. Those in `PROCESS_CHECKS` take a program as well: Python that defines
-`make` in another process. Conversations in the store that are not the checks' own are left alone.
+not kept. Those in `CHECKS` take `make`, a function that opens the store: each call gives an object of its own, as
+another process would have it, for the same conversations. Those in `PROCESS_CHECKS` take a program as well: Python that
+defines `make` in another process. Conversations in the store that are not the checks' own are left alone.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from inspect import isawaitable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 from uuid import uuid4
 
@@ -21,7 +19,7 @@ from agentkit.messages import Citation, FilePart, HostedCall, ImagePart, SearchH
 from agentkit.sessions import SessionStore, Stored
 
 from .session_processes import check_killed_writers, check_two_processes
-from .session_writers import append_in_turn, batch, check_batches
+from .session_writers import append_in_turn, batch, check_batches, opened
 
 Make: TypeAlias = Callable[[], SessionStore]
 
@@ -76,17 +74,6 @@ HOSTILE_IDS = (
 """Ids that look alike, or that mean something to one database or another."""
 
 
-@asynccontextmanager
-async def _opened(make: Make) -> AsyncGenerator[SessionStore]:
-    store = make()
-    try:
-        yield store
-    finally:
-        close = getattr(store, "close", None)
-        if close is not None and isawaitable(closing := close()):
-            await closing
-
-
 def _new(name: str) -> str:
     return f"{name}-{uuid4().hex}"
 
@@ -108,9 +95,9 @@ async def check_messages_come_back_as_they_were(make: Make) -> None:
     """Every kind of message, with all that it may hold, one by one and together."""
     for messages in (EVERY_KIND, *([message] for message in EVERY_KIND)):
         id = _new("kinds")
-        async with _opened(make) as store:
+        async with opened(make) as store:
             await store.append(id, messages, revision=0)
-        async with _opened(make) as store:
+        async with opened(make) as store:
             found = (await store.load(id)).messages
         _same(found, tuple(messages), "a conversation that was stored")
         keys = [[call.key for call in m.tool_calls] for m in found if isinstance(m, AssistantMessage)]
@@ -119,7 +106,7 @@ async def check_messages_come_back_as_they_were(make: Make) -> None:
 
 async def check_a_long_conversation_comes_back(make: Make) -> None:
     """Nothing is cut."""
-    async with _opened(make) as store:
+    async with opened(make) as store:
         id, messages = _new("long"), [UserMessage(content="ä" * 1_000_000), *(batch("many", n)[0] for n in range(500))]
         await store.append(id, messages, revision=0)
         _same((await store.load(id)).messages == tuple(messages), True, "a long conversation comes back")
@@ -127,7 +114,7 @@ async def check_a_long_conversation_comes_back(make: Make) -> None:
 
 async def check_text_that_databases_refuse_is_replaced(make: Make) -> None:
     """A lone surrogate is stored as U+FFFD and NUL as U+2400, wherever they stand."""
-    async with _opened(make) as store:
+    async with opened(make) as store:
         id = _new("text")
         bad = AssistantMessage(
             text="a\x00b\ud800c",
@@ -145,7 +132,7 @@ async def check_text_that_databases_refuse_is_replaced(make: Make) -> None:
 
 async def check_what_is_not_there_is_an_empty_conversation(make: Make) -> None:
     """Loading makes nothing, and deleting nothing is no error."""
-    async with _opened(make) as store:
+    async with opened(make) as store:
         id = _new("nothing")
         _same(await store.load(id), Stored(messages=(), revision=0), "a conversation that is not there")
         _same(await store.delete(id), False, "deleting what is not there")
@@ -156,7 +143,7 @@ async def check_appends_add_up(make: Make) -> None:
     """In the order of the calls, for whoever opens the store; the revision moves with each, an empty one too."""
     id, revisions, told = _new("appends"), [0], list[Message]()
     for n in range(6):
-        async with _opened(make) as store:
+        async with opened(make) as store:
             more = [] if n in (0, 3) else batch("a", n)
             revisions.append(await store.append(id, more, revision=revisions[-1]))
             told += more
@@ -166,7 +153,7 @@ async def check_appends_add_up(make: Make) -> None:
 
 async def check_only_the_newest_revision_may_write(make: Make) -> None:
     """Who has seen an older one, or none, is refused, and has changed nothing."""
-    async with _opened(make) as store, _opened(make) as other:
+    async with opened(make) as store, opened(make) as other:
         id = _new("cas")
         first = await store.append(id, batch("a", 1), revision=0)
         second = await other.append(id, batch("b", 1), revision=first)
@@ -184,7 +171,7 @@ async def check_only_the_newest_revision_may_write(make: Make) -> None:
 
 async def check_replace_puts_all_in_the_place_of_all(make: Make) -> None:
     """By less, by more, by nothing; what is appended later comes after it."""
-    async with _opened(make) as store:
+    async with opened(make) as store:
         id, revision = _new("replace"), 0
         for count in (2, 1, 3, 0, 1):
             told = [message for n in range(count) for message in batch("r", n)]
@@ -196,7 +183,7 @@ async def check_replace_puts_all_in_the_place_of_all(make: Make) -> None:
 
 async def check_deleted_is_deleted(make: Make) -> None:
     """Who loaded before the deletion cannot write, not even when the conversation was begun again."""
-    async with _opened(make) as store, _opened(make) as other:
+    async with opened(make) as store, opened(make) as other:
         id = _new("delete")
         seen = [await store.append(id, batch("a", 1), revision=0)]
         seen.append(await store.append(id, batch("a", 2), revision=seen[0]))
@@ -214,7 +201,7 @@ async def check_deleted_is_deleted(make: Make) -> None:
 
 async def check_ids_are_listed_page_by_page(make: Make) -> None:
     """Each once, in the order of their characters' numbers, whatever is deleted meanwhile."""
-    async with _opened(make) as store:
+    async with opened(make) as store:
         base = _new("pages")
         ids = sorted(
             f"{base}{tail}" for tail in ("", "-", "A", "B", "a", "b", "ä", "z", "~", "é", "中", "🦊", "\ue000", "9")
@@ -236,7 +223,7 @@ async def check_ids_are_listed_page_by_page(make: Make) -> None:
 
 async def check_no_id_meets_another(make: Make) -> None:
     """Nor those that look alike, that mean something to a database, or that are as long as they may be."""
-    async with _opened(make) as store:
+    async with opened(make) as store:
         base = _new("ids")
         longest = [("x" * 254 + end)[-(256 - len(base)) :] for end in ("a", "b")]
         ids = [base + id for id in (*HOSTILE_IDS, *longest, "🦊" * ((256 - len(base)) // 4)) if id.isprintable()]
@@ -254,16 +241,16 @@ async def check_no_id_meets_another(make: Make) -> None:
 async def check_many_writers_lose_nothing(make: Make) -> None:
     """Each loads, appends, and does so again when another was quicker."""
     id = _new("writers")
-    async with _opened(make) as one, _opened(make) as two, anyio.create_task_group() as group:
+    async with opened(make) as one, opened(make) as two, anyio.create_task_group() as group:
         for number in range(8):
             group.start_soon(append_in_turn, (one, two)[number % 2], id, str(number), 4)
-    async with _opened(make) as store:
+    async with opened(make) as store:
         check_batches((await store.load(id)).messages, {str(number): 4 for number in range(8)})
 
 
 async def check_a_cancelled_append_is_whole_or_nothing(make: Make) -> None:
     """At whichever checkpoint the cancellation comes; and once it has arrived, nothing changes any more."""
-    async with _opened(make) as store:
+    async with opened(make) as store:
         whole, number = 0, 0
         while whole < 3:
             number += 1

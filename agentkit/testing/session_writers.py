@@ -1,7 +1,9 @@
 """Those who write to a session in the checks of `session_suite`, in this process or in another."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from inspect import isawaitable
 
 import anyio
 import anyio.to_thread
@@ -12,6 +14,18 @@ from agentkit.sessions import SessionStore
 
 SIZE = 4
 _IN_TURN = 4
+
+
+@asynccontextmanager
+async def opened(make: Callable[[], SessionStore]) -> AsyncGenerator[SessionStore]:
+    """A store, closed at the end of the block if it can be."""
+    store = make()
+    try:
+        yield store
+    finally:
+        close = getattr(store, "close", None)
+        if close is not None and isawaitable(closing := close()):
+            await closing
 
 
 def batch(who: str, number: int) -> list[Message]:

@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from agentkit.errors import (
     StreamBroken,
     Truncated,
 )
-from agentkit.models.base import Delta, ReasoningDelta, ToolCallDelta
+from agentkit.models.base import Delta, OutputFormat, ReasoningDelta, ToolCallDelta
 from agentkit.models.chat.decode import StreamDecoder, decode
 
 REQUEST = ModelRequest(messages=())
@@ -172,8 +173,15 @@ def test_refusal_filter_and_cut_are_errors_of_their_own() -> None:
     assert caught.value.text == "I can't."
     with pytest.raises(ContentFiltered):
         decode(body({"content": "x"}, "content_filter"), REQUEST)
-    with pytest.raises(Truncated, match="tool call"):
-        decode(body({"content": None, "tool_calls": [function("f", '{"a', id="1")]}, "length"), REQUEST)
+    with pytest.raises(Truncated, match="token limit"):
+        decode(body({"content": '{"a'}, "length"), replace(REQUEST, output=OutputFormat(name="a", schema={})))
+
+
+def test_a_call_that_was_cut_is_told_as_it_is() -> None:
+    """The finish reason says so, and the loop runs none of them."""
+    response = decode(body({"content": None, "tool_calls": [function("f", '{"a', id="1")]}, "length"), REQUEST)
+    assert response.finish_reason == "length"
+    assert [call.arguments for call in response.message.tool_calls] == ['{"a']
 
 
 def test_a_text_that_was_cut_is_still_an_answer() -> None:

@@ -122,9 +122,9 @@ async def test_the_body_of_an_error_is_not_read_to_its_end_either(streamed: bool
         with pytest.raises(AuthFailed):
             await ask(server.url, streamed)
     bomb = gzip.compress(b"x" * 5_000_000)
-    async with ChatServer([Reply(status=400, body=bomb, headers={"content-encoding": "gzip"})]) as server:
+    async with ChatServer([Reply(status=400, body=bomb, headers={"content-encoding": "gzip"})]) as inflated:
         with pytest.raises(RequestRejected):
-            await ask(server.url, streamed)
+            await ask(inflated.url, streamed)
 
 
 @STREAMED
@@ -412,9 +412,13 @@ async def test_an_answer_that_was_cut_at_the_token_limit(streamed: bool) -> None
         with pytest.raises(Truncated) as caught:
             await ask(server.url, streamed, ModelSettings(strict_finish=True))
         assert caught.value.partial == "Once upon"
-    async with ChatServer([cut({"content": None, "tool_calls": CALLS})] * 3) as server:
+    cut_call = cut({"content": None, "tool_calls": CALLS})
+    async with ChatServer([cut_call, "Never mind.", cut_call, cut_call, "x"]) as server:
+        assert (await ask(server.url, streamed, tools=[order])).output == "Never mind."
         with pytest.raises(Truncated):
             await ask(server.url, streamed, tools=[order])
+    assert "cut" in server.requests[1]["messages"][-1]["content"]
+    assert len(server.requests) == 4
     assert ran == []
 
 

@@ -153,7 +153,7 @@ async def test_an_answer_that_says_nothing_is_asked_for_once_more(streamed: bool
 async def test_nothing_is_asked_again_once_a_piece_was_delivered() -> None:
     """Whoever watches would see it twice: the stream is broken, and what came is kept."""
     for fault in ("close", "reset", "end"):
-        reply = Reply(message="one two three four", fault=fault, fault_after=3)  # type: ignore[arg-type]
+        reply = Reply(message="one two three four", fault=fault, fault_after=3)
         async with ChatServer([reply, "Hello."]) as server:
             with pytest.raises(StreamBroken) as caught:
                 await ask(agent(server), streamed=True)
@@ -166,7 +166,7 @@ async def test_nothing_is_asked_again_once_a_piece_was_delivered() -> None:
 async def test_a_stream_that_breaks_before_its_first_piece_is_asked_for_again() -> None:
     """The event with the role has come, and nobody has seen anything yet."""
     for fault in ("close", "reset", "end"):
-        async with ChatServer([Reply(message="one two", fault=fault, fault_after=1), "Hello."]) as server:  # type: ignore[arg-type]
+        async with ChatServer([Reply(message="one two", fault=fault, fault_after=1), "Hello."]) as server:
             assert (await ask(agent(server), streamed=True)).output == "Hello."
 
 
@@ -239,7 +239,7 @@ def test_pauses_grow_and_are_drawn_anew() -> None:
 @pytest.mark.parametrize("anyio_backend", VIRTUAL)
 async def test_a_pause_is_waited_for() -> None:
     """By the clock of the event loop."""
-    limited = [RateLimited("slow down", retry_after=30.0), ServerFailed("x"), "Hello."]
+    limited: list[str | Exception] = [RateLimited("slow down", retry_after=30.0), ServerFailed("x"), "Hello."]
     begun = anyio.current_time()
     assert (await Agent(Retried(ScriptedModel(limited))).run("Hi")).output == "Hello."
     assert 30 <= anyio.current_time() - begun <= 31.5

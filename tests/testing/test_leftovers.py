@@ -1,5 +1,6 @@
 """`nothing_left_behind`: what a block leaves is found, by its name, and what ends by itself is not."""
 
+import gc
 import os
 import socket
 import subprocess
@@ -124,6 +125,16 @@ async def test_a_busy_thread_of_a_pool_is_found_and_no_idle_one(released: thread
                 await run()
 
 
+async def test_a_hundred_idle_threads_are_no_leftovers() -> None:
+    """Python itself tells of a hundred threads only."""
+    limiter = anyio.CapacityLimiter(130)
+    together = threading.Barrier(130)
+    async with nothing_left_behind():
+        async with anyio.create_task_group() as group:
+            for _ in range(130):
+                group.start_soon(lambda: anyio.to_thread.run_sync(together.wait, limiter=limiter))
+
+
 async def test_a_thread_that_is_ending_is_waited_for(released: threading.Event) -> None:
     """The operating system needs its moment."""
     async with nothing_left_behind(grace=30):
@@ -155,9 +166,27 @@ async def test_an_open_file_is_named(tmp_path: Path) -> None:
     server.close()
 
 
+async def test_what_only_waits_for_the_garbage_collector_is_no_leftover() -> None:
+    """A file that is held by an object which holds itself."""
+
+    class Held:
+        def __init__(self) -> None:
+            self.me, self.file = self, os.open(os.devnull, os.O_RDONLY)
+
+        def __del__(self) -> None:
+            os.close(self.file)
+
+    gc.disable()
+    try:
+        async with nothing_left_behind(grace=0):
+            Held()
+    finally:
+        gc.enable()
+
+
 async def test_a_temporary_file_is_named() -> None:
     """In a folder of the block's own, so what others write there does not count; it is gone afterwards."""
-    before = tempfile.gettempdir()
+    before, set_to = tempfile.gettempdir(), os.environ.get("TMPDIR")
     with pytest.raises(AssertionError, match=r"left behind: temporary file 'left-\w+\.txt'"):
         async with nothing_left_behind(grace=0):
             with tempfile.NamedTemporaryFile(prefix="left-", suffix=".txt", delete=False) as file:
@@ -165,7 +194,7 @@ async def test_a_temporary_file_is_named() -> None:
             with tempfile.TemporaryDirectory():
                 pass
     assert path.parent.name not in os.listdir(before)
-    assert tempfile.gettempdir() == before
+    assert (tempfile.gettempdir(), os.environ.get("TMPDIR")) == (before, set_to)
     assert path.is_relative_to(before)
 
 

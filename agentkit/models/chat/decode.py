@@ -222,9 +222,10 @@ class _Answer:
             raise Refused(clean("".join(self.refusal)))
         if self.finish_reason == "content_filter":
             raise ContentFiltered("the provider's content filter withheld the answer")
-        if self.finish_reason == "length" and (self.calls or request.output or request.settings.strict_finish):
-            what = "in the middle of a tool call" if self.calls else "before it was complete"
-            raise Truncated(f"the answer was cut at the token limit {what}; raise max_tokens", partial=text)
+        if self.finish_reason == "length" and not self.calls and (request.output or request.settings.strict_finish):
+            raise Truncated(
+                "the answer was cut at the token limit before it was complete; raise max_tokens", partial=text
+            )
         if not (self.answered or self.calls or self.finish_reason == "length"):
             raise self.says_nothing(bad_response("it has neither content nor tool calls", b""))
         message = AssistantMessage(
