@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 from .agent import Agent
 from .errors import ConfigError
@@ -22,6 +22,7 @@ _KEYS: dict[str, Any] = {
     "description": str,
     "instructions": str,
     "tools": tuple[str, ...],
+    "taint": Literal["approve", "allow"],
     "limits": dict[str, Any],
     "settings": dict[str, Any],
 }

@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from .errors import JournalFailed
 from .messages import ToolCall, ToolResult, dump_messages, load_messages
+from .sessions.forks import Closable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -83,6 +84,7 @@ class FileJournal:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._lock = threading.Lock()
+        self._forks = Closable(self.close)
         self._connection: sqlite3.Connection | None = None
 
     async def begin(self, effect: Effect) -> Effect | None:
@@ -128,8 +130,12 @@ class FileJournal:
     def _opened(self) -> "Generator[sqlite3.Connection]":
         import sqlite3
 
-        with self._lock:
+        with self._forks.using(), self._lock:
             try:
+                if self._forks.torn:
+                    raise JournalFailed(
+                        f"the journal {str(self.path)!r} was in use when the process forked; open it anew"
+                    )
                 if self._connection is None:
                     self._connection = _connected(self.path)
                 yield self._connection

@@ -173,7 +173,10 @@ class Run(Generic[Out]):
         return output
 
     def _ask_again(self, answer: AssistantMessage, why: str) -> None:
-        """Tell the model what is wrong with its answer."""
+        """Tell the model what is wrong with its answer, unless that is only that it was cut."""
+        if self.finish_reason == "length":
+            told = "the answer was cut at the token limit before it was complete; raise max_tokens"
+            raise Truncated(told, partial=answer.text) from None
         if self.role.output.answers(answer):
             self._close_calls(answer, why, is_error=True)
         else:

@@ -97,7 +97,10 @@ def test_the_model_of_the_file_comes_first(folder: Path) -> None:
         ('name = "x"', "'model' is missing; add a line such as model = \"chat:gpt-5.5\""),
         ('model = ""', "'model' is missing"),
         ('modell = "chat:x"', "there is no key 'modell'; did you mean 'model'?"),
-        ('output = "str"', "there is no key 'output'; there are: model, name, description, instructions, tools, limits, settings"),
+        (
+            'output = "str"',
+            "there is no key 'output'; there are: model, name, description, instructions, tools, taint, limits, settings",
+        ),
         ('model = "chat:x"\n[limits]\niteration = 3', "no key 'limits.iteration'; did you mean 'iterations'?"),
         ('model = "chat:x"\n[settings]\ntemprature = 3', "no key 'settings.temprature'; did you mean 'temperature'?"),
         ("model = 3", "'model' must be text in quotes, not 3"),

@@ -254,7 +254,9 @@ async def test_the_tokens_for_the_last_answer_are_kept_free() -> None:
 async def test_a_partial_result_has_what_was_said_and_no_output() -> None:
     """`partial`: no error; asking for the output raises what stopped the run."""
     agent = Agent(
-        ScriptedModel([[call("again")], [call("again")]]), tools=[again], limits=Limits(iterations=2, on_limit="partial")
+        ScriptedModel([[call("again")], [call("again")]]),
+        tools=[again],
+        limits=Limits(iterations=2, on_limit="partial"),
     )
     result = await agent.run("go")
     assert result.stopped_by == "iterations"
@@ -423,5 +425,3 @@ def test_an_agent_without_a_name_is_no_tool() -> None:
         Agent(ScriptedModel([])).as_tool()
     with pytest.raises(ConfigError, match="needs a name"):
         _ = Agent(ScriptedModel([])).handoff_tool
-
-

@@ -4,7 +4,7 @@ import json
 from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, field_validator
 from typing_extensions import TypedDict
 
 from agentkit import Agent, Limits, OutputError, tool
@@ -259,3 +259,33 @@ async def test_a_refusal_and_a_cut_are_errors_of_their_own(
                     await run.finish()
             else:
                 await agent.run("?")
+
+
+class Pin(BaseModel):
+    pin: SecretStr
+
+    @field_validator("pin")
+    @classmethod
+    def is_digits(cls, pin: SecretStr) -> SecretStr:
+        raise ValueError(f"{pin.get_secret_value()} is none")
+
+
+def test_what_a_validator_says_of_a_secret_is_not_told() -> None:
+    """Its words may hold the secret."""
+    with pytest.raises(OutputError, match="- pin: does not fit") as caught:
+        OutputType(Pin).parse('{"pin":"hunter2-hunter2"}')
+    assert "hunter2" not in str(caught.value)
+
+
+def test_json_of_more_than_64_levels_is_refused() -> None:
+    """As in a tool's arguments."""
+    with pytest.raises(OutputError, match="the answer is too deep"):
+        OutputType(dict[str, Any]).parse('{"a":' + "[" * 70 + "]" * 70 + "}")
+
+
+def test_only_the_first_call_of_the_output_tool_is_read() -> None:
+    """It is the answer; another one is not run."""
+    reader = OutputType(Point, "tool").reader()
+    assert reader is not None
+    assert reader(ToolCallDelta(index=0, name=TOOL, arguments='{"x":1')) is not None
+    assert reader(ToolCallDelta(index=1, name=TOOL, arguments=',"y":5}')) is None

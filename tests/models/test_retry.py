@@ -163,6 +163,18 @@ async def test_nothing_is_asked_again_once_a_piece_was_delivered() -> None:
         assert len(server.requests) == 1
 
 
+async def test_an_error_in_a_stream_is_not_tried_again_once_a_piece_was_delivered() -> None:
+    """Although the same error would be, before that."""
+    piece = b'data: {"choices": [{"delta": {"content": "one"}}]}\n\n'
+    error = b'data: {"error": {"message": "busy", "code": 503}}\n\n'
+    for body, requests in [(piece + error, 1), (error, 2)]:
+        reply = Reply(body=body, headers={"content-type": "text/event-stream"})
+        async with ChatServer([reply] * 2) as server:
+            with pytest.raises(ServerFailed):
+                await ask(agent(server, Retry(times=1, first_pause=0.001)), streamed=True)
+        assert len(server.requests) == requests
+
+
 async def test_a_stream_that_breaks_before_its_first_piece_is_asked_for_again() -> None:
     """The event with the role has come, and nobody has seen anything yet."""
     for fault in ("close", "reset", "end"):

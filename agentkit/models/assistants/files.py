@@ -4,6 +4,7 @@ Source: OpenAI's API reference, "Files" and "Vector stores".
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -111,7 +112,7 @@ class Files:
 
     async def read(self, file: str) -> bytes:
         """A file's content. OpenAI itself gives back only what its tools have written."""
-        call = _call("get", f"/files/{segment(file)}/content")
+        call = replace(_call("get", f"/files/{segment(file)}/content"), largest=_LARGEST_FILE)
         return await persistently(lambda: self.server.door().send(call, lambda body, _: body))
 
     async def info(self, file: str) -> FileInfo:
