@@ -80,7 +80,7 @@ class Agent(Generic[Out]):
     """How the model samples."""
     description: str = ""
     """What it is good for, for the models of agents that call it or hand over to it."""
-    handoffs: "Sequence[Agent[Out]] | Callable[[], Sequence[Agent[Out]]]" = ()
+    handoffs: "Sequence[Agent[Any]] | Callable[[], Sequence[Agent[Any]]]" = ()
     """Agents with the same output that this one may hand the conversation over to; a function, where they know each
     other."""
     telemetry: Telemetry = Telemetry()

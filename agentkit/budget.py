@@ -67,8 +67,8 @@ class Hold:
 NOTHING = Hold()
 _ROUNDING = 1e-9
 """US dollars by which a sum of amounts may be wrong."""
-_SPENT = ("tokens", "input_tokens", "output_tokens", "cost")
-_FREE = MappingProxyType(dict.fromkeys(_SPENT, 0.0))
+_SPENT: tuple[str, ...] = ("tokens", "input_tokens", "output_tokens", "cost")
+_FREE: Mapping[str, float] = MappingProxyType(dict.fromkeys(_SPENT, 0.0))
 
 
 @dataclass(kw_only=True, slots=True, eq=False)

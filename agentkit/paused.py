@@ -113,7 +113,8 @@ class PausedRun:
         try:
             return _adapter().validate_json(data)
         except ValueError as error:
-            first = error.errors(include_input=False)[0] if hasattr(error, "errors") else {"loc": (), "msg": "damaged"}
+            problems = getattr(error, "errors", None)  # pydantic's
+            first = problems(include_input=False)[0] if problems else {"loc": (), "msg": "damaged"}
             where = ".".join(map(str, first["loc"])) or "the whole"
             raise ApprovalRefused(f"this is no paused run: {where}: {first['msg']}") from None
 

@@ -57,8 +57,8 @@ class Price:
             value = getattr(self, f.name)
             if value is None and f.name not in ("input", "output"):
                 continue
-            number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-            if not (number and Decimal(value).is_finite() and value >= 0):
+            number = None if isinstance(value, bool) or not isinstance(value, int | float | Decimal) else Decimal(value)
+            if number is None or not number.is_finite() or number < 0:
                 raise ConfigError(f"Price({f.name}={value!r:.60}): write US dollars per million tokens, from 0 on")
 
     def cost(self, usage: Usage) -> Decimal | None:

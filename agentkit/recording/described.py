@@ -187,8 +187,9 @@ def rebuilt(described: Mapping[str, Any]) -> BaseException:
         except Exception:
             pass  # its like is made below
     base = BaseException if described.get("fatal") else Exception
-    like: type[BaseException] = type(name.rpartition(".")[2], (base,), {"__module__": module, "__qualname__": name})
-    return like(message)
+    like: Any = type(name.rpartition(".")[2], (base,), {"__module__": module, "__qualname__": name})
+    made: BaseException = like(message)
+    return made
 
 
 def _bare(kind: type[BaseException], args: Sequence[Any]) -> BaseException:

@@ -174,7 +174,8 @@ async def replay(agent: Agent[Out], recording: str | Path | Recording, *, deps: 
         ConfigError: the file is no recording, or one of a run that was resumed.
         AgentError: what ended the recorded run.
     """
-    return await Playback.of(agent, recording).run(deps=deps)
+    playback: Playback[Out] = Playback[Out].of(agent, recording)
+    return await playback.run(deps=deps)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

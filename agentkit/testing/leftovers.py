@@ -89,7 +89,7 @@ class nothing_left_behind:  # reads as what it is: `with nothing_left_behind():`
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        ends = time.monotonic() + self._grace
+        ends, left = time.monotonic() + self._grace, dict[str, dict[object, str]]()
         try:
             with anyio.CancelScope(shield=True):
                 left = self._left() and self._collected()

@@ -33,7 +33,7 @@ SAYS_AND_CALLS = AssistantMessage(
     tool_calls=(replace(call("look", what="nut"), id="call_A"), replace(call("add", a=1, b=2), id="call_B")),
 )
 NOT_JSON = 'Your answer does not fit. Answer again, with JSON of the form {"value": ...} only, and mend this:'
-COMPLAINT = f"{NOT_JSON}\n- the answer: Invalid JSON: expected value at line 1 column 1"
+COMPLAINT = f"{NOT_JSON}\n- the answer is not valid JSON: Expecting value: line 1 column 1 (char 0)"
 
 AMPLE = "as many tokens as it takes" + "." * 3000
 """So long that its tokens, estimated turn by turn and never set right, would exceed the limit; it comes first."""

@@ -273,7 +273,7 @@ async def test_a_run_that_waits_elsewhere_is_told_in_words_here() -> None:
 
 
 def request(server: AssistantsServer, prompt: str) -> Any:
-    return replace(Agent(backend(server), tools=[add])._request, messages=(UserMessage(content=prompt),))
+    return replace(Agent(backend(server), tools=[add])._role.request, messages=(UserMessage(content=prompt),))
 
 
 # Threads of others.
