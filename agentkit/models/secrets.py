@@ -4,10 +4,11 @@ import json
 import logging
 import re
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from agentkit.errors import ModelError
 
@@ -35,12 +36,13 @@ _LOGGERS = (
     "aiohttp.client",
     "aiohttp.internal",
 )
-_clients: "WeakSet[AsyncOpenAI]" = WeakSet()
+_clients: "WeakKeyDictionary[AsyncOpenAI, frozenset[str]]" = WeakKeyDictionary()
+"""Clients, with those of their keys that stay the same."""
 
 
 def guard_logs(client: "AsyncOpenAI") -> None:
     """From now on, the libraries log no key of this client, at no level."""
-    _clients.add(client)
+    _clients[client] = frozenset(_sent_with(client))
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_no_secrets)
 
@@ -49,8 +51,8 @@ def _no_secrets(record: logging.LogRecord) -> bool:
     told = shown = record.getMessage()
     for pattern, stars in _IN_LOGS:
         shown = pattern.sub(stars, shown)
-    for client in _clients:
-        shown = _redacted(shown, _secrets(client, None))
+    keys = {client.api_key for client in list(_clients)}.union(*_clients.values())  # some are fetched anew
+    shown = _redacted(shown, _spellings(keys))
     if shown != told:
         record.msg, record.args = shown, None
     return True
@@ -70,25 +72,35 @@ def strike(error: ModelError, client: "AsyncOpenAI", request: Any) -> None:
 
 def _secrets(client: "AsyncOpenAI", request: Any) -> list[str]:
     """The client's key, and what the request was sent with: a key may be fetched anew for each request."""
-    told = [client.api_key, client.base_url.password]
-    pairs = [*client.default_headers.items(), *client.default_query.items()]
+    keys = {client.api_key, *_sent_with(client)}
     if request is not None:
-        pairs += [*request.headers.items(), *request.url.params.multi_items()]
-    told += [value.rpartition(" ")[2] for name, value in pairs if _SECRET.search(name) and isinstance(value, str)]
-    return sorted({form for key in told if len(key) > 3 for form in _forms(key)}, key=len, reverse=True)
+        keys.update(_named([*request.headers.items(), *request.url.params.multi_items()]))
+    return _spellings(keys)
 
 
-def _forms(key: str) -> Iterable[str]:
+def _sent_with(client: "AsyncOpenAI") -> Iterator[str]:
+    """What a client sends with each request, besides its key."""
+    yield client.base_url.password
+    yield from _named([*client.default_headers.items(), *client.default_query.items()])
+
+
+def _named(pairs: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    """Values whose names say that they are secret."""
+    return (value.rpartition(" ")[2] for name, value in pairs if _SECRET.search(name) and isinstance(value, str))
+
+
+def _spellings(keys: Iterable[str]) -> list[str]:
+    return sorted({form for key in keys if len(key) > 3 for form in _forms(key)}, key=len, reverse=True)
+
+
+@lru_cache(maxsize=64)
+def _forms(key: str) -> frozenset[str]:
     """A key as it is, in a URL, in base64, and in JSON."""
-    yield key
-    for quoted in (quote(key, safe=""), quote(key), quote_plus(key)):
-        yield quoted
-        yield re.sub("%..", lambda match: match[0].lower(), quoted)
-    for encoded in (b64encode, urlsafe_b64encode):
-        yield encoded(key.encode("utf-8", "replace")).decode().rstrip("=")
+    quoted = {quote(key, safe=""), quote(key), quote_plus(key)}
+    quoted |= {re.sub("%..", lambda match: match[0].lower(), each) for each in quoted}
+    encoded = {encode(key.encode("utf-8", "replace")).decode().rstrip("=") for encode in (b64encode, urlsafe_b64encode)}
     escaped = json.dumps(key)[1:-1]
-    yield escaped
-    yield escaped.replace("/", "\\/")
+    return frozenset({key, *quoted, *encoded, escaped, escaped.replace("/", "\\/")})
 
 
 def _redacted(text: str, secrets: Iterable[str]) -> str:
