@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic
 
 import anyio
+import anyio.lowlevel
 
 from .asker import Asker
 from .budget import Budget
@@ -37,7 +38,7 @@ from .paused import PausedRun
 from .resuming import Resumption
 from .role import Role
 from .sessions import Stored
-from .steps import Beginning, FollowsRuns, Steps, Work
+from .steps import Beginning, FollowsRuns, Inline, Steps, Work
 from .telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Run(Generic[Out]):
 
     async def run(self, prompt: UserMessage | None) -> RunResult[Out]:
         """The run, beside whoever follows it: a recorder, or a replay."""
-        if not isinstance(self.steps, FollowsRuns):
+        if isinstance(self.steps, Inline) or not isinstance(self.steps, FollowsRuns):
             return await self._spanned(prompt)
         beginning = Beginning(
             agent=self.role.agent,
@@ -156,6 +157,7 @@ class Run(Generic[Out]):
 
     async def _begin(self, prompt: UserMessage | None) -> None:
         """What was said before, and what the user says now."""
+        await anyio.lowlevel.checkpoint()  # thousands of runs that begin at once let others have their turn in between
         await self._load()
         said = [] if prompt is None else [prompt]
         if unanswered(self.messages):
@@ -164,6 +166,7 @@ class Run(Generic[Out]):
         if said:
             self.asker.since = len(self.messages)
         self.messages.extend(said)
+        await anyio.lowlevel.checkpoint()
 
     async def _read(self, answer: AssistantMessage) -> Out:
         """The output in an answer that calls no tools."""

@@ -248,12 +248,11 @@ ANY_JSON = st.recursive(
 )
 
 
-@given(
-    st.lists(
-        st.builds(lambda text: TextDelta(text=text), ANY_TEXT)
-        | st.builds(lambda value: PartialOutput(value=value), ANY_JSON)
-    )
-)
+ANY_EVENT = st.builds(TextDelta, text=ANY_TEXT) | st.builds(PartialOutput, value=ANY_JSON)
+
+
+@given(st.lists(ANY_EVENT))
+@example([TextDelta(text="\ud800 a\r\nid: 7\n\n\x00"), PartialOutput(value={"\udfff": "\n"})])
 def test_any_text_and_any_json_arrives_as_it_is(events: list[TextDelta | PartialOutput]) -> None:
     """Line ends, NUL, half surrogate pairs: nothing that is said can end an event, or forge one."""
     data = anyio.run(written, events)
