@@ -99,7 +99,8 @@ def test_the_model_of_the_file_comes_first(folder: Path) -> None:
         ('modell = "chat:x"', "there is no key 'modell'; did you mean 'model'?"),
         (
             'output = "str"',
-            "there is no key 'output'; there are: model, name, description, instructions, tools, taint, limits, settings",
+            "there is no key 'output'; there are: model, name, description, instructions, tools, taint, limits, "
+            "settings",
         ),
         ('model = "chat:x"\n[limits]\niteration = 3', "no key 'limits.iteration'; did you mean 'iterations'?"),
         ('model = "chat:x"\n[settings]\ntemprature = 3', "no key 'settings.temprature'; did you mean 'temperature'?"),

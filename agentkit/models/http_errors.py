@@ -37,13 +37,17 @@ _OUT_OF_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_no
 
 @contextmanager
 def mapped(client: openai.AsyncOpenAI) -> Generator[None]:
-    """Turn the client's exceptions into `ModelError`s. They have no cause: it would show an echoed key."""
+    """Turn the client's exceptions into `ModelError`s. Nothing leads back to these: they would show an echoed key."""
     try:
-        yield
-    except (openai.OpenAIError, *_transport("RequestError")) as error:
-        told = _of(error, client.base_url.host)
-        strike(told, client, error.request if isinstance(error, openai.APIError) else None)
-        raise told from None
+        try:
+            yield
+        except (openai.OpenAIError, *_transport("RequestError")) as error:
+            told = _of(error, client.base_url.host)
+            strike(told, client, error.request if isinstance(error, openai.APIError) else None)
+            raise told from None
+    except ModelError as error:
+        error.__context__ = None
+        raise
 
 
 def _of(error: BaseException, host: str) -> ModelError:

@@ -105,10 +105,12 @@ def _forms(key: str) -> frozenset[str]:
 
 def _redacted(text: str, secrets: Iterable[str]) -> str:
     """The text without the secrets, nor the first part of one where it was cut, from eight characters on."""
-    for secret in secrets:
-        if secret[:8] in text:
-            before, *parts = text.replace(secret, "***").split(secret[:8])
-            text = before + "".join("***" + part[_shared(part, secret[8:]) :] for part in parts)
+    found = [secret for secret in secrets if secret[:8] in text]
+    for secret in found:
+        text = text.replace(secret, "***")
+    for secret in found:
+        before, *parts = text.split(secret[:8])
+        text = before + "".join("***" + part[_shared(part, secret[8:]) :] for part in parts)
     return text
 
 
