@@ -242,12 +242,8 @@ async def test_a_watched_run_tells_what_the_output_holds_so_far(mode: OutputMode
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("watched", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("how", [Refused, Truncated])
-async def test_a_refusal_and_a_cut_are_errors_of_their_own(
-    request: pytest.FixtureRequest, mode: OutputMode, watched: bool, how: type
-) -> None:
+async def test_a_refusal_and_a_cut_are_errors_of_their_own(mode: OutputMode, watched: bool, how: type) -> None:
     """Neither is taken for an answer that does not fit. A call that was cut is asked for again once."""
-    if mode != "native" and how is Truncated:
-        request.applymarker(pytest.mark.xfail(reason="the loop asks again for what was cut", strict=False))
     says = AssistantMessage(refusal="I will not.") if how is Refused else given(mode, '{"ticker":"A","am')
     reply = Reply(message=says, finish_reason="stop" if how is Refused else "length")
     async with ChatServer([reply, reply]) as server:
