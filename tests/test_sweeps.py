@@ -8,6 +8,7 @@ import pytest
 from agentkit import Agent, ModelError, Session, tool
 from agentkit.messages import unanswered
 from agentkit.models.chat import ChatBackend
+from agentkit.models.retry import Retry
 from agentkit.testing import ChatServer, Reply, call
 
 pytestmark = [pytest.mark.anyio, pytest.mark.sweep]
@@ -90,7 +91,7 @@ async def test_a_stream_can_be_cut_at_every_byte(fault: Any) -> None:
         return Reply(message=[call("order", count=1234567)], drip=1, fault=fault, fault_after=cut)
 
     async with ChatServer(answer) as server:
-        agent = Agent(ChatBackend("m", base_url=server.base_url, api_key="k"), tools=[order])
+        agent = Agent(ChatBackend("m", base_url=server.base_url, api_key="k", retry=Retry(times=0)), tools=[order])
         while whole < 3:
             try:
                 async with agent.stream("Hi") as run:
