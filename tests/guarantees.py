@@ -268,8 +268,6 @@ class Row:
     """Whether it cannot happen on trio."""
     gone: bool = False
     """Whether nobody listens where the server should be."""
-    unmet: str = ""
-    """Why the promise is not kept yet."""
 
     @property
     def name(self) -> str:
