@@ -1,17 +1,26 @@
 """One model call -> its response: reserved, made inside a span, and paid for."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import anyio
-
-from .budget import Budget, Need
+from .budget import NOTHING, Budget, Hold, Need
 from .errors import ConfigError, ModelError
 from .events import Emit, PartialOutput, to_no_one
 from .history import bytes_of
 from .messages import Message, Usage
-from .models.base import Delta, ModelInfo, ModelRequest, ModelResponse, ModelSettings, OnDelta
+from .models.base import (
+    Delta,
+    HoldsAnswers,
+    ModelBackend,
+    ModelInfo,
+    ModelRequest,
+    ModelResponse,
+    ModelSettings,
+    OnDelta,
+)
 from .prices import Prices
 from .registry import ToolRegistry
 from .role import Role
@@ -37,6 +46,7 @@ class Asker:
     """What of the conversation is sent; None for all of it."""
     since: int | None = None
     """Where in the conversation this run's prompt is."""
+    _for_summary: Hold = NOTHING
 
     async def ask(
         self,
@@ -60,12 +70,13 @@ class Asker:
             LimitExceeded: there is not enough left for it.
             ModelError: there is no answer that can be used.
         """
-        if self.view is not None:
-            messages = await self.view.fit(messages, since=self.since, step=self._summary)
+        if self.view is not None and not isinstance(role.model, HoldsAnswers):  # one may have taken over that keeps all
+            ask = partial(self._asked_to_sum_up, conversation)
+            summary = None if last else self._summary
+            messages = await self.view.fit(messages, since=self.since, step=summary, ask=ask)
         step = self.steps.reserve("model", ModelResponse)
         need = self._need(role, messages)
         hold = await self.budget.hold(need, last=last)
-        estimate = Usage(input_tokens=need.input)
         try:
             self.budget.start_iteration(last=last)
             settings = role.request.settings
@@ -77,30 +88,59 @@ class Asker:
                 longest_answer=hold.longest,
                 tokens_left=self.budget.tokens_left,
             )
-            response = await step(Work(request, lambda: self._generate(role, request, conversation)))
+            estimate = Usage(input_tokens=need.input)
+            with self._failures_paid(role.model.info, estimate):
+                response = await step(Work(request, lambda: self._generate(role, request, conversation)))
             estimate = replace(estimate, output_tokens=bytes_of([response.message]) // _BYTES_PER_TOKEN)
             self._spend(role, response, estimate)
             return response
-        except ModelError as error:
-            self.budget.spend(error.spent, cost=self._cost(role, "", error.spent))
-            raise
-        except anyio.get_cancelled_exc_class():
-            self.budget.spend(Usage(), estimate=estimate, cost=self._cost(role, "", replace(estimate, output_tokens=0)))
-            raise
         finally:
             self.budget.release(hold)
+
+    @contextmanager
+    def _failures_paid(self, info: ModelInfo, estimate: Usage) -> Generator[None]:
+        """A model call that fails, or is cancelled, is paid for too: as far as is known, or else its request."""
+        try:
+            yield
+        except ModelError as error:
+            self.budget.spend(error.spent, cost=self._cost(info, "", error.spent))
+            raise
+        except BaseException:
+            cost = self._cost(info, "", replace(estimate, output_tokens=0))
+            self.budget.spend(Usage(), estimate=estimate, cost=cost)
+            raise
 
     async def _summary(self, work: Callable[[], Awaitable[Summary]]) -> Summary:
         """Have a summary made, and pay for it: it is a model call of its own."""
         self.budget.require_iteration()
         step = self.steps.reserve("summary", Summary)
-        made = await step(work)
-        if made.info is not None:
-            if self.prices is not None and self.budget.counts_cost:
-                self.prices.require(made.info)
-            cost = None if self.prices is None else self.prices.cost(made.info, made.model, made.usage)
-            self.budget.spend(made.usage, cost=cost)
-        return made
+        try:
+            made = await step(work)
+            if made.info is not None:
+                if self.prices is not None and self.budget.counts_cost:
+                    self.prices.require(made.info)
+                cost = self._cost(made.info, made.model, _known(made.usage, made.estimate))
+                self.budget.spend(made.usage, estimate=made.estimate, cost=cost)
+            return made
+        finally:
+            self.budget.release(self._for_summary)
+            self._for_summary = NOTHING
+
+    async def _asked_to_sum_up(
+        self, conversation: str | None, model: ModelBackend, request: ModelRequest
+    ) -> ModelResponse:
+        """The response of a model that makes a summary: reserved, and inside a span."""
+        size = bytes_of(request.messages) + len(request.instructions.encode())
+        need = Need(input=size // _BYTES_PER_TOKEN, output=request.settings.max_tokens, price=self._price(model.info))
+        hold = self._for_summary = await self.budget.hold(need)
+        request = replace(request, longest_answer=hold.longest, tokens_left=self.budget.tokens_left)
+        with (
+            self._failures_paid(model.info, Usage(input_tokens=need.input)),
+            self.telemetry.chat(model.info, request, conversation, stream=False) as span,
+        ):
+            response = await model.generate(request)
+            span.answered(response)
+            return response
 
     async def _generate(self, role: Role[Any], request: ModelRequest, conversation: str | None) -> ModelResponse:
         on_delta, info = None if self.emit is to_no_one else self.emit, role.model.info
@@ -131,14 +171,19 @@ class Asker:
         """Count what an answer used: tokens that the provider does not report as estimated, also for their price."""
         used = response.usage
         if not response.usage_pending:
-            known_input = estimate.input_tokens if used.input_tokens is None else used.input_tokens
-            known_output = estimate.output_tokens if used.output_tokens is None else used.output_tokens
-            used = replace(used, input_tokens=known_input, output_tokens=known_output)
-        cost = self._cost(role, response.model, used)
+            used = _known(used, estimate)
+        cost = self._cost(role.model.info, response.model, used)
         self.budget.spend(response.usage, estimate=estimate, pending=response.usage_pending, cost=cost)
 
-    def _cost(self, role: Role[Any], model: str, usage: Usage) -> float | None:
-        return None if self.prices is None else self.prices.cost(role.model.info, model, usage)
+    def _cost(self, info: ModelInfo, model: str, usage: Usage) -> float | None:
+        return None if self.prices is None else self.prices.cost(info, model, usage)
+
+
+def _known(used: Usage, estimate: Usage) -> Usage:
+    """What was used, estimated where the provider does not say."""
+    input = estimate.input_tokens if used.input_tokens is None else used.input_tokens
+    output = estimate.output_tokens if used.output_tokens is None else used.output_tokens
+    return replace(used, input_tokens=input, output_tokens=output)
 
 
 def _last_settings(role: Role[Any], tools: ToolRegistry) -> ModelSettings:
@@ -159,3 +204,15 @@ def _watching(emit: Emit, read: Callable[[Delta], PartialOutput | None] | None) 
             await emit(partial)
 
     return tell
+
+
+def keyed(response: ModelResponse, place: str) -> ModelResponse:
+    """The answer, with a key in each tool call that stays the same wherever the call is taken up.
+
+    It is the call's place in the run, since not all servers give each call an id of its own.
+    """
+    message = response.message
+    if not message.tool_calls:
+        return response
+    calls = tuple(replace(call, key=f"{place}.{number}") for number, call in enumerate(message.tool_calls))
+    return replace(response, message=replace(message, tool_calls=calls))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -96,6 +96,8 @@ class Budget:
     _settled: anyio.Event | None = None
     _runs: int = 0
     """Sub-runs that go on now."""
+    _own: Need | None = None
+    """What the last call of the run itself took: its last answer will take as much, also while sub-runs spend."""
 
     @property
     def tokens(self) -> int:
@@ -164,7 +166,7 @@ class Budget:
         """
         for budget in self.levels():
             limits = budget.limits
-            kept = not last and budget is self and limits.on_limit == "answer"
+            kept = limits.on_limit == "answer" and not (last and budget is self)
             if budget.iterations + kept >= limits.iterations:
                 raise LimitExceeded("iterations", limits.iterations)
             for which in _SPENT:
@@ -184,8 +186,9 @@ class Budget:
         if not self.counts_tokens:
             return NOTHING
         input = need.input + max(budget._extra for budget in self.levels())
+        self._own = need = replace(need, input=input)
         while True:
-            which, limit, room = self._room(input, need, last)
+            which, limit, room = self._room(need, last)
             shared = any(budget._runs > 1 or budget._holds for budget in self.levels())
             wanted = need.output or (SHARED_OUTPUT if shared else room)
             if room >= wanted or not any(budget._holds for budget in self.levels()):
@@ -268,6 +271,28 @@ class Budget:
             cost=self.cost,
         )
 
+    @property
+    def learnt(self) -> tuple[int, int]:
+        """How far estimates of input go wrong, and how short an answer can be, as far as calls have taught."""
+        return self._extra, self._shortest
+
+    def add(self, spent: Spent, learnt: tuple[int, int]) -> None:
+        """Count what sub-runs have spent that are not run again, and take over what their calls have taught."""
+        self.usage += spent.usage
+        self.iterations += spent.iterations
+        self.tool_calls += spent.tool_calls
+        self._calls.update(spent.calls)
+        if spent.cost is not None:
+            self.cost = (self.cost or 0.0) + spent.cost
+        amounts = (spent.tokens, spent.input_tokens, spent.output_tokens, spent.cost or 0.0)
+        for which, amount in zip(_SPENT, amounts, strict=True):
+            self._spent[which] += amount
+        extra, shortest = learnt
+        self._extra = max(self._extra, extra)
+        self._shortest = (
+            max(self._shortest, shortest) if 1 in (self._shortest, shortest) else min(self._shortest, shortest)
+        )
+
     def take_tool_call(self, name: str) -> str | None:
         """Take one tool call; the limit, in words, if there is none left."""
         for budget in self.levels():
@@ -281,7 +306,7 @@ class Budget:
             budget._calls[name] += 1
         return None
 
-    def _room(self, input: int, need: Need, last: bool) -> tuple[str, float, int]:
+    def _room(self, need: Need, last: bool) -> tuple[str, float, int]:
         """Which limit leaves the least room for an answer, that limit, and the room in tokens."""
         tight = ("tokens", 0.0, 2**62)
         for budget in self.levels():
@@ -289,8 +314,8 @@ class Budget:
                 limit = getattr(budget.limits, which)
                 if limit is None:
                     continue
-                kept = not last and budget is self and self.limits.on_limit == "answer"
-                room = _fits(which, limit - budget._spent[which] - budget._held[which], input, need, kept)
+                kept = budget._own if budget.limits.on_limit == "answer" and not (last and budget is self) else None
+                room = _fits(which, limit - budget._spent[which] - budget._held[which], need, kept)
                 tight = min(tight, (which, limit, room), key=lambda each: each[2])
         return tight
 
@@ -311,17 +336,23 @@ class Budget:
                 budget._shortest = usage.output_tokens if shortest == 1 else min(shortest, usage.output_tokens)
 
 
-def _fits(which: str, left: float, input: int, need: Need, kept: bool) -> int:
-    """Tokens that an answer may take where so much is left, and a last answer is kept free or not."""
+def _fits(which: str, left: float, need: Need, kept: Need | None) -> int:
+    """Tokens that an answer may take where so much is left, and as much is kept free for a last answer, if any is."""
+    other = kept or Need()
     if which == "cost":
-        assert need.price is not None, "money is limited, and there are no prices"
-        left += _ROUNDING
-        asked, per_token = need.price(input, 0), (need.price(input, 1000) - need.price(input, 0)) / 1000
-        left -= asked * (2 if kept else 1)
-        room = left / per_token if per_token > 0 else (2**62 if left >= 0 else -1)
-        return int(room / 2 if kept else room)
+        asked, per_token = _priced(need)
+        asked_last, per_token_last = _priced(kept) if kept is not None else (0.0, 0.0)
+        left, per_token = left + _ROUNDING - asked - asked_last, per_token + per_token_last
+        return int(left / per_token) if per_token > 0 else (2**62 if left >= 0 else -1)
     if which == "input_tokens":
-        return 2**62 if left >= input * (2 if kept else 1) else -1
+        return 2**62 if left >= need.input + other.input else -1
     if which == "tokens":
-        left -= input * (2 if kept else 1)
+        left -= need.input + other.input
     return int(left / 2 if kept else left)
+
+
+def _priced(need: Need) -> tuple[float, float]:
+    """What a request costs, and each token of its answer."""
+    assert need.price is not None, "money is limited, and there are no prices"
+    asked = need.price(need.input, 0)
+    return asked, (need.price(need.input, 1000) - asked) / 1000

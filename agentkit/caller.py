@@ -117,7 +117,9 @@ class Caller:
             if pending.fatal is not None:
                 pending.result = result
                 raise self._fatal(pending, pending.fatal)
-            return await self.guards.result(call, result, lambda: self.context(pending))
+            told = await self.guards.result(call, result, lambda: self.context(pending))
+            pending.value = pending.value if told is result else told  # a tool gets no more than the model would
+            return told
 
     def _failed(self, pending: Pending, error: BaseException) -> ToolResult:
         """What the model reads of an error."""

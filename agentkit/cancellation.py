@@ -1,6 +1,7 @@
 """Whether a cancellation comes from outside. The one place that asks asyncio itself, since anyio cannot say."""
 
 import math
+from collections.abc import Awaitable, Callable
 
 import anyio
 import anyio.lowlevel
@@ -42,3 +43,13 @@ async def end_if_cancelled(before: int) -> None:
     await anyio.lowlevel.checkpoint_if_cancelled()
     if cancellations() > before:
         raise anyio.get_cancelled_exc_class()
+
+
+async def insist(work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work, and begin once more where a cancellation gets through a shield, as `asyncio.Task.cancel` does."""
+    try:
+        await work()
+    except anyio.get_cancelled_exc_class():
+        if anyio.current_effective_deadline() <= anyio.current_time():
+            raise
+        await work()

@@ -64,19 +64,22 @@ def check_isolated(function: Callable[..., Any], name: str) -> None:
 async def invoke_in_process(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What a sync function gives, in a process that is killed, with all it has started, when nobody waits any more.
 
-    Arguments, result and exceptions travel by pickle. What the function prints goes to stderr.
+    Arguments, result and exceptions travel by pickle. What the function prints goes to stderr. The span that is current
+    here is current there.
 
     Raises:
         ToolFailed: the process has died, or what the function gave cannot leave it.
     """
     import pickle  # on first use, as all that is about processes: it costs a part of `import agentkit`
 
+    from .telemetry.propagation import carried
+
     if _importing:  # else processes would start processes without end
         raise SystemExit(f"{function.__module__} runs an agent when it is imported; {_GUARD}")
     module = function.__module__
     package = getattr(sys.modules.get(module), "__package__", None)
     request = pickle.dumps(
-        (module, _file(module), package, function.__qualname__, sys.argv, pickle.dumps((args, kwargs)))
+        (module, _file(module), package, function.__qualname__, sys.argv, carried(), pickle.dumps((args, kwargs)))
     )
     try:
         limiter = _processes.get()
@@ -185,11 +188,14 @@ def _watch(requests: int) -> None:
 def _reply(request: bytes) -> bytes:
     import pickle
 
-    module, file, package, name, sys.argv, arguments = pickle.loads(request)
+    from .telemetry.propagation import taken_up
+
+    module, file, package, name, sys.argv, span, arguments = pickle.loads(request)
     try:
         function = getattr(_imported(module, file, package), name)
         args, kwargs = pickle.loads(arguments)
-        outcome: Outcome = True, function(*args, **kwargs)
+        with taken_up(span):
+            outcome: Outcome = True, function(*args, **kwargs)
     except BaseException as error:
         outcome = False, error
     try:

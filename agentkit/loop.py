@@ -4,17 +4,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic
+from itertools import takewhile
+from typing import Any, Generic
 
 import anyio
 import anyio.lowlevel
 
-from .asker import Asker
+from .asker import Asker, keyed
 from .budget import Budget
 from .caller import Pending
+from .cancellation import insist
 from .context import Context
 from .errors import (
     AgentError,
+    ApprovalRefused,
     GuardrailTripped,
     JournalFailed,
     LimitExceeded,
@@ -33,7 +36,7 @@ from .guardrails import Guards
 from .history import History, session_errors
 from .limits import Circles
 from .messages import AssistantMessage, Message, ToolCall, ToolResult, Usage, UserMessage, unanswered
-from .models.base import HoldsAnswers, ModelResponse
+from .models.base import HoldsAnswers
 from .paused import PausedRun
 from .resuming import Resumption
 from .role import Role
@@ -41,12 +44,10 @@ from .sessions import Stored
 from .steps import Beginning, FollowsRuns, Inline, Steps, Work
 from .telemetry import Telemetry
 
-if TYPE_CHECKING:
-    pass
-
 _CLOSE_SECONDS = 30.0
 _CLOSE_SECONDS_WHEN_CANCELLED = 2.0
 BESIDE = "not run: the answer was given beside this call"
+_TAKEN = "not run: another agent has taken over with this answer"
 _CUT = "not run: your answer was cut at the token limit, so the arguments may be incomplete; be shorter, and call again"
 
 
@@ -82,9 +83,14 @@ class Run(Generic[Out]):
     """The pause that this run goes on from, until it is taken up."""
     pauses: int = 0
     """How often the run has paused before."""
+    began: str = field(init=False)
+    """The agent that the run began with."""
+    handed: tuple[str, ...] = ()
+    """The tools by which others have taken over since, in order."""
     circles: Circles = field(init=False)
 
     def __post_init__(self) -> None:
+        self.began = self.role.agent
         self.circles = Circles(self.budget.limits.repeats)
 
     @property
@@ -228,7 +234,7 @@ class Run(Generic[Out]):
         await self.executor.offer(self.messages)
         tools = self.executor.caller.tools
         response = await self.asker.ask(self.role, self.messages, tools, self._conversation, last=last)
-        response = _keyed(response, f"{self.id}:{self.budget.iterations}")
+        response = keyed(response, f"{self.id}:{self.budget.iterations}")
         self.finish_reason, self.results_within = response.finish_reason, response.results_within
         self.held = response.message if response.message.tool_calls else None
         self.conversation = response.conversation
@@ -255,13 +261,13 @@ class Run(Generic[Out]):
         if self.executor.caller.journal is not None:
             await self.history.store()  # so that these very calls, and their keys, are there if the process dies now
         self.executor.caller.tainted = self.history.is_tainted
-        results = await self.executor.execute(calls, self.results_within)
+        results = self._one_takes_over(await self.executor.execute(calls, self.results_within))
         self.messages.extend(results)
         await self.history.store()
         if self.executor.waiting:
             raise RunPaused(f"the run waits for {', '.join(each.tool for each in self.executor.waiting)}")
         self.circles.turn(calls, results)
-        self._hand_off(results)
+        self._hand_off()
 
     async def _refuse_the_cut(self, calls: Sequence[ToolCall]) -> None:
         """Run no call of an answer that was cut at the token limit: the last one may say half of what was meant."""
@@ -271,15 +277,27 @@ class Run(Generic[Out]):
         self.messages.extend(self.executor.settle(calls, _CUT))
         await self.history.store()
 
-    def _hand_off(self, results: Sequence[ToolResult]) -> None:
-        """Go on as another agent, if a tool was called that says so."""
-        for result in results:
-            if result.name in self.role.handoffs and not result.is_error:
-                self.role = self.role.handoffs[result.name]()
-                if self.role.guardrails is not None:
-                    self.guards.add(self.role.guardrails)
-                self.executor.take_over(self.role.agent, self.role.tools, self.role.taint)
+    def _one_takes_over(self, results: Sequence[ToolResult]) -> list[ToolResult]:
+        """Of several hand-offs in one answer the first counts, and the others say so."""
+        done = [each for each in results if self._hands_over(each)]
+        return [replace(each, content=_TAKEN, is_error=True) if each in done[1:] else each for each in results]
+
+    def _hands_over(self, result: ToolResult) -> bool:
+        return result.name in self.role.handoffs and not result.is_error
+
+    def _hand_off(self) -> None:
+        """Go on as another agent, if the last answer has called a tool that says so, before a pause perhaps."""
+        for result in takewhile(lambda each: isinstance(each, ToolResult), reversed(self.messages)):
+            if isinstance(result, ToolResult) and self._hands_over(result):
+                self._become(result.name)
                 return
+
+    def _become(self, transfer: str) -> None:
+        self.role = self.role.handoffs[transfer]()
+        self.handed += (transfer,)
+        if self.role.guardrails is not None:
+            self.guards.add(self.role.guardrails)
+        self.executor.take_over(self.role.agent, self.role.tools, self.role.taint)
 
     async def _load(self) -> None:
         """What the session has, or the pause that the run goes on from."""
@@ -287,6 +305,10 @@ class Run(Generic[Out]):
         if resumes is None:
             await self.history.load()
         else:
+            for transfer in resumes.handed_from(self.role.agent):
+                if transfer not in self.role.handoffs:
+                    raise ApprovalRefused(f"the agent {self.role.agent!r} has no {transfer!r} any more; run anew")
+                self._become(transfer)
             step = self.steps.reserve("resume", Stored)
             with session_errors():
                 self.history.begin_with(await step(lambda: resumes.take_up(self.role.tools, session, caller)))
@@ -327,7 +349,7 @@ class Run(Generic[Out]):
         seconds = _CLOSE_SECONDS if isinstance(error, Exception) else _CLOSE_SECONDS_WHEN_CANCELLED
         with anyio.move_on_after(seconds, shield=True) as scope:
             try:
-                await _insist(work)
+                await insist(work)
             except Exception as failure:
                 error.add_note(f"{failed}: {said(failure)}")
         if scope.cancelled_caught:
@@ -338,7 +360,8 @@ class Run(Generic[Out]):
         if isinstance(stopped, RunPaused):
             paused = PausedRun(
                 run_id=self.id,
-                agent=self.role.agent,
+                agent=self.began,
+                handed=self.handed,
                 waiting=self.executor.waiting,
                 number=self.pauses + 1,
                 messages=() if session else tuple(self.messages),
@@ -366,28 +389,6 @@ class Run(Generic[Out]):
     def _conversation(self) -> str | None:
         """What traces call the conversation."""
         return self.history.session.id if self.history.session else self.conversation
-
-
-async def _insist(work: Callable[[], Awaitable[None]]) -> None:
-    """Do the work, and begin once more where a cancellation gets through a shield, as `asyncio.Task.cancel` does."""
-    try:
-        await work()
-    except anyio.get_cancelled_exc_class():
-        if anyio.current_effective_deadline() <= anyio.current_time():
-            raise
-        await work()
-
-
-def _keyed(response: ModelResponse, place: str) -> ModelResponse:
-    """The answer, with a key in each tool call that stays the same wherever the call is taken up.
-
-    It is the call's place in the run, since not all servers give each call an id of its own.
-    """
-    message = response.message
-    if not message.tool_calls:
-        return response
-    calls = tuple(replace(call, key=f"{place}.{number}") for number, call in enumerate(message.tool_calls))
-    return replace(response, message=replace(message, tool_calls=calls))
 
 
 def _last_answer(messages: Sequence[Message]) -> AssistantMessage | None:

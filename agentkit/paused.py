@@ -75,7 +75,10 @@ class PausedRun:
 
     run_id: str
     agent: str
+    """The agent that the run began with, and goes on with: its limits and guardrails are the run's."""
     waiting: tuple[Waiting, ...]
+    handed: tuple[str, ...] = ()
+    """The tools by which other agents have taken over since, in order."""
     number: int = 1
     """Which pause of the run this is."""
     messages: tuple[Message, ...] = field(default=(), repr=False)

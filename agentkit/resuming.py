@@ -25,11 +25,10 @@ _used: dict[str, object] = {}
 
 
 class Resumed(Protocol):
-    """What a run that goes on has to say: the agent's name, where it is written down that the pause is used up, and who
-    is asked from here on.
+    """What a run that goes on has to say: where it is written down that the pause is used up, and who is asked from
+    here on.
     """
 
-    agent: str
     journal: Journal | None
     approve: Asked | None
 
@@ -50,6 +49,16 @@ class Resumption:
             )
         self.waiting = {each.call_id: each for each in self.paused.waiting}
 
+    def handed_from(self, agent: str) -> tuple[str, ...]:
+        """The tools by which others have taken over since the run began with this agent.
+
+        Raises:
+            ApprovalRefused: it began with another.
+        """
+        if agent != self.paused.agent:
+            raise ApprovalRefused(f"the paused run is one of the agent {self.paused.agent!r}, not of {agent!r}")
+        return self.paused.handed
+
     async def take_up(self, tools: ToolRegistry, session: Session | None, run: Resumed) -> Stored:
         """The conversation to go on with, once all has been found in order; from then on the pause is used up.
 
@@ -63,8 +72,6 @@ class Resumption:
             SessionError: the conversation has gone on in between, or cannot be read; nothing was done.
         """
         self._check_answers()
-        if run.agent != self.paused.agent:
-            raise ApprovalRefused(f"the paused run is one of the agent {self.paused.agent!r}, not of {run.agent!r}")
         pause = pause_of(run.approve) or Pause()
         known = await self._known(session)
         self._check_calls({call.id: call for call in unanswered(known.messages)}, tools, pause.clock())

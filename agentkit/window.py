@@ -22,7 +22,7 @@ from .messages import (
     is_tainted,
 )
 from .models import resolve_model
-from .models.base import ModelBackend, ModelInfo, ModelRequest, ModelSettings
+from .models.base import ModelBackend, ModelInfo, ModelRequest, ModelResponse, ModelSettings
 from .results import shorten
 
 _BYTES_PER_TOKEN = 4
@@ -52,12 +52,16 @@ class Summary:
     """The model that wrote it, if one did."""
     model: str = ""
     """That model, as the provider calls it."""
+    estimate: Usage = Usage()
+    """What it used about, where the provider does not say."""
 
 
 Summarise: TypeAlias = Callable[[Sequence[Message]], Awaitable[str | Summary]]
 """What sums up messages. The first of them may be an earlier summary."""
 Step: TypeAlias = Callable[[Callable[[], Awaitable[Summary]]], Awaitable[Summary]]
 """How the making of a summary is carried out."""
+Ask: TypeAlias = Callable[[ModelBackend, ModelRequest], Awaitable[ModelResponse]]
+"""How the model is asked that makes one."""
 
 
 def estimate(message: Message) -> int:
@@ -135,6 +139,11 @@ async def at_once(work: Callable[[], Awaitable[Summary]]) -> Summary:
     return await work()
 
 
+async def just_ask(model: ModelBackend, request: ModelRequest) -> ModelResponse:
+    """Ask a model, just so."""
+    return await model.generate(request)
+
+
 class View:
     """One conversation through a window: what it has counted, cut and summed up is there for the next look."""
 
@@ -146,14 +155,15 @@ class View:
         self._summary: Summary | None = None
 
     async def fit(
-        self, messages: Sequence[Message], *, since: int | None = None, step: Step = at_once
+        self, messages: Sequence[Message], *, since: int | None = None, step: Step | None = at_once, ask: Ask = just_ask
     ) -> Sequence[Message]:
         """What of the conversation is to be sent.
 
         Args:
             messages: All of it. Each call has its result.
             since: Where the last turn begins, if that is before the last message of a user.
-            step: How the making of a summary is carried out.
+            step: How the making of a summary is carried out; None where there is to be no new one.
+            ask: How a model is asked for one.
 
         Raises:
             ContextTooLong: what has to stay does not fit.
@@ -167,8 +177,8 @@ class View:
             if self.window.summarise is None:
                 return plan.shortest_loss()
         fitting = plan.with_summary(known, at_last=known is not None and known.covers == plan.last)
-        if fitting is None and (known.covers if known else plan.first) < plan.last:
-            known = await step(lambda: self._summed_up(plan, known))
+        if fitting is None and step is not None and (known.covers if known else plan.first) < plan.last:
+            known = await step(lambda: self._summed_up(plan, known, ask))
             self._summary, self._covered = known, tuple(messages[: known.covers])
             fitting = plan.with_summary(known, at_last=True)
         return fitting if fitting is not None else plan.shortest_loss()
@@ -180,7 +190,7 @@ class View:
             return None
         return known
 
-    async def _summed_up(self, plan: "_Plan", known: Summary | None) -> Summary:
+    async def _summed_up(self, plan: "_Plan", known: Summary | None, ask: Ask) -> Summary:
         """A summary that makes the conversation fit: one that was made before, or a new one that goes on from it."""
         covered, kept = known.covers if known else plan.first, self.window._summaries
         cut = plan.half(covered)
@@ -190,18 +200,19 @@ class View:
         for summary in made:
             if summary.covers >= cut or plan.with_summary(summary) is not None:
                 kept.move_to_end(keys[summary.covers])
-                return replace(summary, usage=Usage())
+                return replace(summary, usage=Usage(), estimate=Usage())
         begun = made[0] if made else known
         earlier, start = ([plan.told(begun)], begun.covers) if begun else ([], plan.first)
-        new = await self._made([*earlier, *map(_shown, plan.messages[start:cut])])
+        new = await self._made([*earlier, *map(_shown, plan.messages[start:cut])], ask)
         kept[keys[cut]] = new = replace(new, text=clean(new.text), covers=cut)
         while len(kept) > _SUMMARIES:
             kept.popitem(last=False)
         return new
 
-    async def _made(self, messages: Sequence[Message]) -> Summary:
-        assert self.window.summarise is not None
-        made: object = await self.window.summarise(messages)
+    async def _made(self, messages: Sequence[Message], ask: Ask) -> Summary:
+        sum_up = self.window.summarise
+        assert sum_up is not None
+        made: object = await (sum_up(messages, ask) if isinstance(sum_up, _ByModel) else sum_up(messages))
         if isinstance(made, Summary):
             return made
         if not isinstance(made, str):
@@ -320,21 +331,26 @@ def summariser(
 ) -> Summarise:
     """A model that sums up, for `Window(summarise=...)`. It is shown what was said as one text, long messages cut."""
     backend = resolve_model(model) if isinstance(model, str) else model
+    return _ByModel(model=backend, instructions=instructions, settings=ModelSettings(max_tokens=max_tokens))
 
-    async def sum_up(messages: Sequence[Message]) -> Summary:
-        said = "\n\n".join(map(_as_words, messages))
-        request = ModelRequest(
-            messages=(UserMessage(content=said, untrusted=is_tainted(messages)),),
-            instructions=instructions,
-            settings=ModelSettings(max_tokens=max_tokens),
-        )
-        response = await backend.generate(request)
-        if not response.message.text:
-            raise BadResponse(f"the model {backend.info.model!r} was to sum up the conversation, and said nothing")
-        text, usage = response.message.text, response.usage
-        return Summary(text=text, usage=usage, info=backend.info, model=response.model)
 
-    return sum_up
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _ByModel:
+    """Has a model sum up."""
+
+    model: ModelBackend
+    instructions: str
+    settings: ModelSettings
+
+    async def __call__(self, messages: Sequence[Message], ask: Ask = just_ask) -> Summary:
+        said = UserMessage(content="\n\n".join(map(_as_words, messages)), untrusted=is_tainted(messages))
+        request = ModelRequest(messages=(said,), instructions=self.instructions, settings=self.settings)
+        response, info = await ask(self.model, request), self.model.info
+        text = response.message.text
+        if not text:
+            raise BadResponse(f"the model {info.model!r} was to sum up the conversation, and said nothing")
+        about = Usage(input_tokens=estimate(said), output_tokens=estimate(response.message))
+        return Summary(text=text, usage=response.usage, info=info, model=response.model, estimate=about)
 
 
 def _as_words(message: Message) -> str:

@@ -1,9 +1,10 @@
 """What every test stands on."""
 
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import pytest
+import session_stores
 
 from agentkit.testing import no_real_models
 
@@ -16,6 +17,13 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The core is promised on both event loops, so its tests run on both."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def at() -> Generator[Callable[[str], session_stores.Place]]:
+    """Opens an empty store of a kind; all tests share the servers, which take a while to start."""
+    with session_stores.places() as at:
+        yield at
 
 
 @pytest.fixture(scope="session", autouse=True)

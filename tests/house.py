@@ -252,7 +252,7 @@ def modules_use_public_names(house: House) -> Iterator[str]:
 
 
 def private(name: str) -> bool:
-    documented = {"_replace", "_asdict", "_fields", "_make", "_exit"}  # of a namedtuple, and of os
+    documented = {"_replace", "_asdict", "_fields", "_make", "_exit", "_logs"}  # of a namedtuple, os, OpenTelemetry
     return name.startswith("_") and not name.startswith("__") and name != "_" and name not in documented
 
 

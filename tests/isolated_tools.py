@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from agentkit import ToolFailed, tool
+from agentkit.telemetry.propagation import inject
 
 
 class Colour(enum.Enum):
@@ -105,3 +106,10 @@ def stuck(folder: Path) -> None:
 def leaves(word: str) -> None:
     """Exit as a script does."""
     sys.exit(word)
+
+
+@tool(isolation="process")
+def traced() -> dict[str, Any]:
+    """Give the headers that a request from here would have, and whether OpenTelemetry was loaded for that."""
+    is_loaded = "opentelemetry.trace" in sys.modules
+    return {"headers": inject({}), "loaded": is_loaded}

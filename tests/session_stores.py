@@ -30,20 +30,8 @@ class Place:
     server: Any = None
 
 
-_opened: list[Callable[[str], Place]] = []
-
-
-def at(request: pytest.FixtureRequest) -> Callable[[str], Place]:
-    """Gives an empty place of a kind; all tests of this process share the servers, which take a while to start."""
-    if not _opened:
-        context = _places()
-        _opened.append(context.__enter__())
-        request.session.addfinalizer(lambda: context.__exit__(None, None, None))
-    return _opened[0]
-
-
 @contextmanager
-def _places() -> Iterator[Callable[[str], Place]]:
+def places() -> Iterator[Callable[[str], Place]]:
     """A function that gives an empty place of a kind; servers are started when they are first needed."""
     servers: dict[str, Any] = {}
     opened: list[Any] = []
@@ -79,6 +67,16 @@ def _places() -> Iterator[Callable[[str], Place]]:
                     store.close()
             for server in servers.values():
                 server.stop()
+
+
+def told(error: BaseException) -> str:
+    """All that an error, and what led to it, may show."""
+    shown: list[str] = []
+    chain: BaseException | None = error
+    while chain is not None:
+        shown += [repr(chain), str(chain), *getattr(chain, "__notes__", [])]
+        chain = chain.__cause__ or chain.__context__
+    return " ".join(shown)
 
 
 class Postgres:

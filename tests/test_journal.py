@@ -7,11 +7,13 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
 import pytest
+from cancelling import ends_within
 from virtual_time import VIRTUAL
 
 from agentkit import (
@@ -686,7 +688,7 @@ async def test_a_run_with_a_journal_can_be_cancelled_at_every_checkpoint(kind: s
         session = Session(f"s{n}")
         script = [[call("act", n=0), call("act", n=1)], [call("act", n=2)], "done"]
         agent = Agent(ScriptedModel(script), tools=[steps.act, steps.inner], journal=journal)
-        whole = await _cancelled_after(n, agent, session)
+        whole = await ends_within(n, partial(agent.run, "Go.", session=session))
         effects = {e.key: e for e in (journal.read() if kind == "file" else journal.effects.values())}
         for key, count in ran.items():
             assert count == 1, n
@@ -705,24 +707,6 @@ async def test_a_run_with_a_journal_can_be_cancelled_at_every_checkpoint(kind: s
         if kind == "file":
             journal.close()
     assert n > 12
-
-
-async def _cancelled_after(n: int, agent: Agent, session: Session) -> bool:
-    """Cancel a run after N checkpoints; whether it had ended by then."""
-    ended = False
-
-    async def run() -> None:
-        nonlocal ended
-        await agent.run("Go.", session=session)
-        ended = True
-
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as group:
-            group.start_soon(run)
-            for _ in range(n):
-                await anyio.lowlevel.checkpoint()
-            group.cancel_scope.cancel()
-    return ended
 
 
 async def test_two_runs_of_one_session_do_not_both_pay() -> None:

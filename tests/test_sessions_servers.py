@@ -12,7 +12,7 @@ import anyio
 import anyio.abc
 import pytest
 import session_stores
-from session_stores import Place
+from session_stores import Place, told
 
 from agentkit import Agent, ConfigError, Message, Session, SessionError, UserMessage, tool
 from agentkit.journal import FileJournal
@@ -25,22 +25,6 @@ pytestmark = pytest.mark.anyio
 
 HELLO: list[Message] = [UserMessage(content="Hello.")]
 SERVERS = ["postgres", "valkey"]
-
-
-@pytest.fixture(scope="module")
-def at(request: pytest.FixtureRequest) -> Callable[[str], Place]:
-    """Opens an empty store of a kind."""
-    return session_stores.at(request)
-
-
-def told(error: BaseException) -> str:
-    """All that an error, and what led to it, may show."""
-    shown: list[str] = []
-    chain: BaseException | None = error
-    while chain is not None:
-        shown += [repr(chain), str(chain), *getattr(chain, "__notes__", [])]
-        chain = chain.__cause__ or chain.__context__
-    return " ".join(shown)
 
 
 # connections

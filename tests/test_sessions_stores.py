@@ -45,12 +45,6 @@ def store(file: Path) -> Iterator[SqlStore]:
         yield store
 
 
-@pytest.fixture(scope="module")
-def at(request: pytest.FixtureRequest) -> Callable[[str], Place]:
-    """Opens an empty store of a kind."""
-    return session_stores.at(request)
-
-
 def redis_of(place: Place) -> tuple[SessionStore, Any, str]:
     """A store, a client of its server, and what its keys begin with."""
     import redis
@@ -82,16 +76,6 @@ def at_each_commit(look: Callable[[Any], None]) -> Iterator[None]:
     event.listen(Engine, "commit", lambda connection: [each(connection) for each in looking])
     yield
     looking.clear()  # the listener stays: SQLAlchemy does not let one go while another thread is in it
-
-
-def told(error: BaseException) -> str:
-    """All that an error, and what caused it, may show."""
-    shown: list[str] = []
-    chain: BaseException | None = error
-    while chain is not None:
-        shown += [repr(chain), str(chain), *getattr(chain, "__notes__", [])]
-        chain = chain.__cause__ or chain.__context__
-    return " ".join(shown)
 
 
 # what is written

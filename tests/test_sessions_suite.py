@@ -23,12 +23,6 @@ def at_once(check: Check) -> bool:
     return "cancelled" in named(check) or "writers" in named(check)
 
 
-@pytest.fixture(scope="module")
-def at(request: pytest.FixtureRequest) -> Callable[[str], Place]:
-    """Opens an empty store of a kind."""
-    return session_stores.at(request)
-
-
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("kind", session_stores.KINDS)
 @pytest.mark.parametrize("check", session_suite.CHECKS, ids=named)

@@ -1,9 +1,11 @@
 """Long sweeps: every place where a run can be cancelled or a stream cut. `make sweep` runs them whole."""
 
+from functools import partial
 from typing import Any
 
 import anyio
 import pytest
+from cancelling import ends_within
 
 from agentkit import Agent, ModelError, Session, tool
 from agentkit.messages import unanswered
@@ -29,6 +31,14 @@ def answer(body: dict[str, Any]) -> Any:
     return "done"
 
 
+async def go(agent: Agent, session: Session, *, streamed: bool) -> None:
+    if streamed:
+        async with agent.stream("Go.", session=session) as stream:
+            await stream.finish()
+    else:
+        await agent.run("Go.", session=session)
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_run_over_http_can_be_cancelled_at_every_checkpoint(streamed: bool) -> None:
     """For N = 1, 2, 3 ... until a run ends before the cancellation: the stored history is one the server takes.
@@ -41,35 +51,13 @@ async def test_a_run_over_http_can_be_cancelled_at_every_checkpoint(streamed: bo
         while not whole:
             n += 1
             session = Session(f"s{n}")
-            whole = await _cancelled_after(n, agent, session, streamed=streamed)
+            whole = await ends_within(n, partial(go, agent, session, streamed=streamed))
             stored = (await session.store.load(session.id)).messages
             assert unanswered(stored) == (), n
             if n % 10 == 0 or whole:
                 result = await agent.run("Go on.", session=session)
                 assert result.output == "done"
         assert n > 20
-
-
-async def _cancelled_after(n: int, agent: Agent, session: Session, *, streamed: bool) -> bool:
-    """Cancel a run after N checkpoints; whether it had ended by then."""
-    ended = False
-
-    async def run() -> None:
-        nonlocal ended
-        if streamed:
-            async with agent.stream("Go.", session=session) as stream:
-                await stream.finish()
-        else:
-            await agent.run("Go.", session=session)
-        ended = True
-
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as group:
-            group.start_soon(run)
-            for _ in range(n):
-                await anyio.lowlevel.checkpoint()
-            group.cancel_scope.cancel()
-    return ended
 
 
 @pytest.mark.parametrize("fault", ["close", "end"])

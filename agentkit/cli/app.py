@@ -18,11 +18,18 @@ app = typer.Typer(
 )
 tools = typer.Typer(help="What tools there are, and what they do.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(tools, name="tools")
+trace = typer.Typer(help="What recorded runs did, span by span.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(trace, name="trace")
 
 Name = Annotated[str, typer.Argument(help="now, clock:now, ./tools/x.py:name or agent.toml:name.")]
 Sources = Annotated[
     list[str] | None, typer.Argument(help="Modules, files and agent files; all that are installed if none.")
 ]
+TraceFile = Annotated[
+    str, typer.Argument(metavar="FILE", help="What `run --trace-file` or a collector wrote: OTLP-JSON lines, or .gz.")
+]
+TraceId = Annotated[str | None, typer.Option("--trace", metavar="ID", help="Only the trace whose id begins like this.")]
+Last = Annotated[bool, typer.Option("--last", help="Only the trace that began last.")]
 COMPARED = "Exit codes: 0 the same; 1 different; 2 usage, or no recording; 130 interrupted."
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -103,6 +110,45 @@ def diff_runs_command(
     from .replay import diff_runs
 
     finish(lambda: diff_runs(one, other, as_json=as_json), debug=debug)
+
+
+@trace.command("show")
+def show_trace_command(
+    file: TraceFile,
+    trace_id: TraceId = None,
+    last: Last = False,
+    errors: Annotated[bool, typer.Option("--errors", help="Only what failed, and the spans around it.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Print traces as trees: what was done, how long it took, tokens, cost, errors and events.
+
+    \b
+    agentkit run agent.toml "What is new?" --trace-file trace.jsonl
+    agentkit trace show trace.jsonl --last
+    """
+    from .trace import show_trace
+
+    finish(lambda: show_trace(file, trace_id, last=last, errors=errors), debug=debug)
+
+
+@trace.command("html")
+def trace_page_command(
+    file: TraceFile,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="OUT.html", help="The page; FILE with .html if not given.")
+    ] = None,
+    trace_id: TraceId = None,
+    last: Last = False,
+    debug: Debug = False,
+) -> None:
+    """Write traces as one page that opens from disk, with no network: a waterfall, and all that each span says.
+
+    \b
+    agentkit trace html trace.jsonl -o trace.html
+    """
+    from .trace import write_page
+
+    finish(lambda: write_page(file, trace_id, output, last=last), debug=debug)
 
 
 @tools.command("list")

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 from agentkit import Agent, Session
 from agentkit.approval import Approve
@@ -11,7 +12,7 @@ from agentkit.approval import Approve
 from .approval import approver
 from .failures import FAILURES, OK, told
 from .options import ChatOptions
-from .run import follow
+from .run import follow, trace_file
 from .screen import Screen
 from .setup import build_agent
 
@@ -32,7 +33,7 @@ def chat(options: ChatOptions) -> int:
     if note:
         screen.note(note)
     approve = approver(options.approve, screen, whole=options.debug)
-    conversation = Conversation(agent, screen, approve=approve, trace=options.trace, debug=options.debug)
+    conversation = Conversation(agent, screen, approve, options)
     for line in _lines():
         if not conversation.take(line):
             break
@@ -42,12 +43,12 @@ def chat(options: ChatOptions) -> int:
 class Conversation:
     """An agent, a person, and what was said between them."""
 
-    def __init__(self, agent: Agent, screen: Screen, *, approve: Approve, trace: bool, debug: bool) -> None:
+    def __init__(self, agent: Agent, screen: Screen, approve: Approve, options: ChatOptions) -> None:
         self._agent = agent
         self._screen = screen
-        self._approve = approve
-        self._trace = trace
-        self._debug = debug
+        self._trace = options.trace
+        self._debug = options.debug
+        self._run = partial(follow, screen=screen, approve=approve, file=trace_file(options))
         self._session = Session("chat")
         self.code = OK
         """The exit code of the last turn that failed."""
@@ -77,7 +78,7 @@ class Conversation:
 
     def _turn(self, prompt: str) -> None:
         try:
-            follow(self._agent, prompt, self._screen, approve=self._approve, session=self._session, trace=self._trace)
+            self._run(self._agent, prompt, session=self._session, trace=self._trace)
         except FAILURES as error:
             self.code = told(error, debug=self._debug)
 

@@ -42,6 +42,9 @@ class AgentOptions:
         typer.Option(help="Calls of tools that need approval: ask at the terminal, run all of them, or none."),
     ] = "ask"
     trace: Annotated[bool, typer.Option("--trace", help="Show the spans of a run, with their durations.")] = False
+    trace_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Add the spans of a run to a file, for `agentkit trace`.")
+    ] = None
     debug: Debug = False
 
 

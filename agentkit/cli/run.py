@@ -15,12 +15,14 @@ from agentkit import Agent, AgentError, ConfigError, RunResult
 from agentkit.messages import Message, dump_messages
 from agentkit.recording import Recorder
 from agentkit.telemetry.recorder import SpanRecorder
+from agentkit.telemetry.trace_file import TraceFileExporter
 
 from .approval import approver
 from .failures import FAILURES, OK, exit_code, reason, where
-from .options import RunOptions
+from .options import AgentOptions, RunOptions
 from .screen import Screen
 from .setup import build_agent
+from .text import count
 
 
 def run(options: RunOptions) -> int:
@@ -28,7 +30,9 @@ def run(options: RunOptions) -> int:
     return _as_json(options) if options.as_json else _for_a_person(options)
 
 
-def follow(agent: Agent, prompt: str, screen: Screen, *, trace: bool = False, **given: Any) -> None:
+def follow(
+    agent: Agent, prompt: str, screen: Screen, *, trace: bool = False, file: TraceFileExporter | None, **given: Any
+) -> None:
     """Run an agent before a person's eyes; Ctrl-C cancels the run, and is raised when it has ended.
 
     Args:
@@ -36,10 +40,11 @@ def follow(agent: Agent, prompt: str, screen: Screen, *, trace: bool = False, **
         prompt: What the user says.
         screen: Where the run is shown.
         trace: Whether its spans are shown too.
+        file: Where its spans are written to.
         given: As for `Agent.stream`.
     """
-    recorder, began = SpanRecorder(), time.monotonic()
-    watched = replace(agent, telemetry=recorder.telemetry) if trace else agent
+    recorder, began = SpanRecorder(file), time.monotonic()
+    watched = replace(agent, telemetry=recorder.telemetry) if trace or file else agent
     screen.knows(agent.registry.by_name)
 
     async def watch() -> RunResult[str]:
@@ -54,22 +59,34 @@ def follow(agent: Agent, prompt: str, screen: Screen, *, trace: bool = False, **
         screen.end_line()
         if trace:
             screen.spans(recorder.tree())
+        _note_lost(file, screen)
 
 
 def _for_a_person(options: RunOptions) -> int:
     screen = Screen(whole=options.debug)
     agent, prompt = _prepared(options, screen)
     approve = approver(options.approve, screen, whole=options.debug)
-    follow(agent, prompt, screen, approve=approve, steps=_steps(options), trace=options.trace)
+    file = trace_file(options)
+    follow(agent, prompt, screen, approve=approve, steps=_steps(options), trace=options.trace, file=file)
     return OK
 
 
+def trace_file(options: AgentOptions) -> TraceFileExporter | None:
+    """The file that spans are added to, if there is to be one.
+
+    Raises:
+        ConfigError: it cannot be opened.
+    """
+    return TraceFileExporter(options.trace_file) if options.trace_file else None
+
+
 def _as_json(options: RunOptions) -> int:
-    recorder, code = SpanRecorder(), OK
+    recorder, file, screen, code = SpanRecorder(), None, Screen(), OK
     try:
-        screen = Screen()
+        file = trace_file(options)
+        recorder = SpanRecorder(file)
         agent, prompt = _prepared(options, screen)
-        traced = replace(agent, telemetry=recorder.telemetry) if options.trace else agent
+        traced = replace(agent, telemetry=recorder.telemetry) if options.trace or file else agent
         approve = approver(options.approve, screen, whole=options.debug)
         outcome = _result(anyio.run(partial(traced.run, prompt, approve=approve, steps=_steps(options))))
     except FAILURES as error:
@@ -79,7 +96,14 @@ def _as_json(options: RunOptions) -> int:
     if options.trace:
         outcome["trace"] = [asdict(node) for node in recorder.tree()]
     print(json.dumps(outcome))
+    _note_lost(file, screen)
     return code
+
+
+def _note_lost(file: TraceFileExporter | None, screen: Screen) -> None:
+    """Say how many spans are not in the file they were meant for."""
+    if file and file.lost:
+        screen.note(f"{count(file.lost, 'span')} could not be written to {file.path}: {file.problem}")
 
 
 def _steps(options: RunOptions) -> Recorder | None:

@@ -8,12 +8,12 @@ from typing import Literal
 
 from rich.console import Console
 from rich.text import Text
-from rich.tree import Tree
 
 from agentkit import Event, ModelAnswered, RunResult, TextDelta, Tool, ToolFinished, ToolStarted
 from agentkit.events import HostedToolFinished
-from agentkit.telemetry.recorder import SpanNode
+from agentkit.traces.span import SpanNode
 
+from .spans import print_tree
 from .text import arguments, count, duration, one_line, safe
 
 _SHORT = 100
@@ -104,7 +104,7 @@ class Screen:
         if not roots:
             self.note("there are no spans; OTEL_SDK_DISABLED switches them off, if it is set")
         for root in roots:
-            self._stderr.print(_tree(root))
+            print_tree(self._stderr, root)
 
     def tools(self, tools: Iterable[Tool]) -> None:
         """Show what tools there are."""
@@ -133,12 +133,3 @@ class Screen:
 def first_line(tool: Tool) -> str:
     """What a tool does, in a line."""
     return safe(tool.description.partition("\n")[0])
-
-
-def _tree(node: SpanNode) -> Tree:
-    label = Text(f"{safe(node.name)}  ").append(duration(node.seconds), "dim")
-    if node.error:
-        label.append(f"  {safe(node.error)}", "red")
-    tree = Tree(label)
-    tree.children.extend(_tree(child) for child in node.children)
-    return tree

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
-from agentkit.budget import Budget
+from agentkit.budget import Budget, Spent
 from agentkit.errors import ConfigError, said
 from agentkit.events import RunResult
 from agentkit.messages import Message, Usage, UserMessage
@@ -218,38 +219,40 @@ def outcome(describer: Describer, came_to: object) -> dict[str, Any]:
 class _Spent:
     """What a budget has spent at one moment."""
 
-    usage: Usage
-    iterations: int
-    tool_calls: int
-    cost: float | None
+    spent: Spent
+    learnt: tuple[int, int]
 
     @classmethod
     def of(cls, budget: Budget) -> "_Spent":
-        return cls(budget.usage, budget.iterations, budget.tool_calls, budget.cost)
+        return cls(budget.spent(), budget.learnt)
 
     @property
     def told(self) -> dict[str, Any]:
+        now = self.spent
         return {
-            "usage": {name: getattr(self.usage, name) for name in Usage.__dataclass_fields__},
-            "iterations": self.iterations,
-            "tool_calls": self.tool_calls,
-            "cost": self.cost,
+            "usage": {name: getattr(now.usage, name) for name in _TOKENS},
+            "iterations": now.iterations,
+            "tool_calls": now.tool_calls,
+            "cost": now.cost,
         }
 
     def since(self, before: "_Spent") -> dict[str, Any]:
         """What was spent in between; nothing if nothing was."""
         if self == before:
             return {}
-        used = {name: _more(getattr(self.usage, name), getattr(before.usage, name)) for name in _TOKENS}
+        now, then = self.spent, before.spent
+        counts = {name: getattr(now, name) - getattr(then, name) for name in _COUNTS}
         return {
-            "usage": used,
-            "iterations": self.iterations - before.iterations,
-            "tool_calls": self.tool_calls - before.tool_calls,
-            "cost": _more(self.cost, before.cost),
+            "usage": {name: _more(getattr(now.usage, name), getattr(then.usage, name)) for name in _TOKENS},
+            "cost": _more(now.cost, then.cost),
+            "calls": Counter(now.calls) - Counter(then.calls),
+            "learnt": self.learnt,
+            **counts,
         }
 
 
 _TOKENS = tuple(Usage.__dataclass_fields__)
+_COUNTS = ("iterations", "tool_calls", "tokens", "input_tokens", "output_tokens")
 
 
 def _more(now: Any, before: Any) -> Any:

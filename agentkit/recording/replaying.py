@@ -12,7 +12,7 @@ import anyio.lowlevel
 
 from agentkit.agent import Agent
 from agentkit.approval import Asked
-from agentkit.budget import Budget
+from agentkit.budget import Budget, Spent
 from agentkit.errors import ConfigError, ReplayDiverged, RunTimeout, said
 from agentkit.events import Emit, Out, RunResult, to_no_one
 from agentkit.messages import AssistantMessage, Message, Usage, UserMessage
@@ -35,6 +35,8 @@ from .recorder import Recording, Step, outcome, read_recording
 
 T = TypeVar("T")
 
+_COUNTED = ("iterations", "tool_calls", "calls", "tokens", "input_tokens", "output_tokens", "cost")
+_KINDS = {"tokens": "total", "input_tokens": "input", "output_tokens": "output"}
 _STOPPED_SECONDS = 5.0
 """How long a step that was cancelled may wait for what cancelled it."""
 
@@ -128,9 +130,9 @@ class Replay:
     def _spend(self, spent: Any) -> None:
         """What runs within a step have spent is spent again."""
         if self._budget is not None:
-            self._budget.spend(Usage(**spent["usage"]), cost=spent["cost"])
-            self._budget.iterations += spent["iterations"]
-            self._budget.tool_calls += spent["tool_calls"]
+            usage, rest = Usage(**spent["usage"]), {name: spent[name] for name in _COUNTED if name in spent}
+            told = {name: getattr(usage, f"{kind}_tokens") or 0 for name, kind in _KINDS.items()}  # in older recordings
+            self._budget.add(Spent(usage=usage, **{**told, **rest}), tuple(spent.get("learnt", self._budget.learnt)))
 
     def _missing(self, step: Step | None) -> str:
         if step is not None:

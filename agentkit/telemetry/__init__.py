@@ -3,15 +3,20 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentkit.messages import ToolCall
 from agentkit.models.base import ModelInfo, ModelRequest
 
+from .propagation import inject
+
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
 
+    from .setup import configure
     from .spans import AgentSpan, ChatSpan, ToolSpan
+
+__all__ = ["Telemetry", "configure", "inject"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,3 +56,12 @@ class Telemetry:
         from .spans import tool_span
 
         return tool_span(self._tracer, agent, call, description)
+
+
+def __getattr__(name: str) -> Any:
+    """`configure`, on first use: with all that it needs it costs a twentieth of `import agentkit`."""
+    if name != "configure":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .setup import configure
+
+    return configure

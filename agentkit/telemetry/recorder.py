@@ -1,32 +1,19 @@
 """Runs' spans, kept in memory to be shown: what the command line's `--trace` prints."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
-
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+from agentkit.traces.otlp_json import spans_of
+from agentkit.traces.span import SpanNode
+from agentkit.traces.tree import traces
 
 from . import Telemetry
-from .semconv import ERROR_TYPE
+from .otlp_json import request_of
+from .provider import provider_apart
+from .trace_file import TraceFileExporter
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SpanNode:
-    """A span that has ended, and the spans inside it."""
-
-    name: str
-    start: float
-    """Seconds since 1970-01-01 UTC."""
-    seconds: float
-    """How long it took."""
-    error: str | None
-    """`error.type`: what it failed with, if it did."""
-    attributes: Mapping[str, Any]
-    """By their names in the conventions: text, numbers, booleans, and tuples of these."""
-    children: tuple["SpanNode", ...]
-    """In the order in which they began."""
+__all__ = ["SpanNode", "SpanRecorder"]
 
 
 class SpanRecorder:
@@ -37,18 +24,16 @@ class SpanRecorder:
         recorder.tree()
 
     It is apart from the application's own OpenTelemetry set-up, which it neither reads nor changes: spans that are
-    recorded here do not go there. It keeps all that it is given as long as it lives. Where the environment switches
-    OpenTelemetry off (`OTEL_SDK_DISABLED=true`), there are no spans here either.
+    recorded here do not go there. It keeps all that it is given as long as it lives, and writes it to a file too, if
+    there is one. Where the environment switches OpenTelemetry off (`OTEL_SDK_DISABLED=true`), there are no spans here
+    either.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file: TraceFileExporter | None = None) -> None:
         self._spans: list[ReadableSpan] = []
-        provider = TracerProvider(
-            sampler=ALWAYS_ON,  # by default, these two are what the application's environment says
-            resource=Resource.get_empty(),
-            shutdown_on_exit=False,
-        )
-        provider.add_span_processor(_Keep(self._spans))
+        provider = provider_apart(_Keep(self._spans), Resource.get_empty() if file is None else Resource.create())
+        if file is not None:
+            provider.add_span_processor(SimpleSpanProcessor(file))
         self.telemetry = Telemetry(tracer_provider=provider)
         """What an agent needs for its spans to be recorded: `replace(agent, telemetry=recorder.telemetry)`."""
 
@@ -57,13 +42,8 @@ class SpanRecorder:
 
         A span is at the top where the one around it has not ended, or is not recorded here.
         """
-        spans = sorted(self._spans, key=lambda span: span.start_time or 0)
-        known = {span.context.span_id for span in spans if span.context}
-        inside: dict[int | None, list[ReadableSpan]] = {}
-        for span in spans:
-            parent = span.parent.span_id if span.parent else None
-            inside.setdefault(parent if parent in known else None, []).append(span)
-        return _nodes(inside.get(None, ()), inside)
+        found = traces(spans_of(request_of(list(self._spans))))
+        return tuple(sorted((root for trace in found for root in trace.roots), key=lambda node: node.start))
 
 
 class _Keep(SpanProcessor):
@@ -72,21 +52,3 @@ class _Keep(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         self._spans.append(span)
-
-
-def _nodes(spans: Iterable[ReadableSpan], inside: Mapping[int | None, list[ReadableSpan]]) -> tuple[SpanNode, ...]:
-    return tuple(_node(span, inside) for span in spans)
-
-
-def _node(span: ReadableSpan, inside: Mapping[int | None, list[ReadableSpan]]) -> SpanNode:
-    attributes = dict(span.attributes or {})
-    error = attributes.get(ERROR_TYPE)
-    start, end = span.start_time or 0, span.end_time or 0
-    return SpanNode(
-        name=span.name,
-        start=start / 1e9,
-        seconds=(end - start) / 1e9,
-        error=None if error is None else str(error),
-        attributes=attributes,
-        children=_nodes(inside.get(span.context.span_id, ()) if span.context else (), inside),
-    )

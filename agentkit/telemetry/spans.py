@@ -15,6 +15,7 @@ from agentkit.messages import ToolCall, Usage
 from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse
 
 from . import semconv as s
+from .doubles import alone
 
 Attributes: TypeAlias = dict[str, Any]
 
@@ -49,7 +50,7 @@ def chat_span(
         **_request_attributes(request, conversation),
     }
     kind = SpanKind.INTERNAL if model.in_process else SpanKind.CLIENT
-    with _span(tracer, f"{s.CHAT} {model.model}", kind, attributes) as span:
+    with _span(tracer, f"{s.CHAT} {model.model}", kind, attributes) as span, alone():
         yield ChatSpan(span, conversation)
 
 

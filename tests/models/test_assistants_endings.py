@@ -538,9 +538,23 @@ async def test_a_request_that_is_refused_is_sent_once(status: int, kind: type, m
 )
 async def test_an_id_that_the_server_does_not_know_is_named(given: dict[str, str], words: str) -> None:
     """What the caller has named is never made up for with something new."""
-    error = await failing(["x"], **given)
+    asked: list[str] = []
+    error = await failing(["x"], lambda request: asked.append(request.path), **given)
     assert type(error) is RequestRejected
     assert words in str(error)
+    assert sum(path.endswith("/runs") for path in asked) == (1 if "assistant" in given else 2)
+
+
+async def test_where_there_are_no_assistants_no_thread_is_made() -> None:
+    """The server that speaks another wire is left as it was."""
+    asked: list[tuple[str, str]] = []
+
+    def on_request(request: AssistantsRequest) -> Fault:
+        asked.append((request.method, request.path))
+        return Fault("status_before", status=404)
+
+    assert 'use "chat:..."' in str(await failing(["x"], on_request))
+    assert asked == [("GET", "/assistants")]
 
 
 async def test_a_model_that_the_server_does_not_know_is_named() -> None:

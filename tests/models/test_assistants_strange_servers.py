@@ -334,6 +334,27 @@ async def test_a_waiting_run_that_is_gone_with_its_thread(key: str) -> None:
         assert [role for role, text in server.said(last) if role == "user"]
 
 
+async def test_an_assistant_that_is_gone_when_a_conversation_has_to_change_its_thread() -> None:
+    """It is made anew for the old thread, on which somebody begins a run just then, and answers on the new one."""
+    refusals: list[tuple[int, Any]] = []
+
+    async def meddle(asked: Asked, answer: Callable[[], Answer]) -> Answer:
+        if asked.method == "POST" and asked.path[-1] == "runs" and refusals:
+            status, words = refusals.pop(0)
+            return server.reply(words, status)
+        return answer()
+
+    async with NaiveAssistants(rounds(["Yes."]), meddle=meddle) as server:
+        agent = Agent(backend(server))
+        first = await agent.run("Hello")
+        server.assistants.clear()
+        refusals += [(404, {"error": {"message": "There is no such assistant."}}), (400, BUSY)]
+        second = await agent.run("Hello?", history=first.messages)
+        assert second.output == "Yes."
+        assert len(server.threads) == 2
+        assert len(server.assistants) == 1
+
+
 async def test_an_assistant_that_is_never_found() -> None:
     """A server that lists an assistant and yet has none is not asked for ever."""
 

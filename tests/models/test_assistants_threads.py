@@ -23,7 +23,7 @@ from assistants_kit import (
 )
 
 from agentkit import Agent, ConfigError, ModelSettings, RunResult, ToolResult, tool
-from agentkit.errors import SessionBusy
+from agentkit.errors import RequestRejected, SessionBusy
 from agentkit.messages import AssistantMessage, FilePart, ImagePart, TextPart, UserMessage, dump_messages, load_messages
 from agentkit.models.assistants import AssistantsBackend
 from agentkit.models.chat import ChatBackend
@@ -452,6 +452,7 @@ async def test_a_hundred_starts_at_once_make_one_assistant() -> None:
             for _ in range(100):
                 group.start_soon(Agent(backend(server), instructions="Be brief.").run, "Hi")
         assert len(server.assistants) == 1
+        assert len(sent(server, "GET", "/assistants")) == 1
         assert statuses(server) == ["completed"] * 100
 
 
@@ -558,6 +559,68 @@ async def test_an_assistant_that_was_deleted_meanwhile_is_made_anew(waiting: boo
         assert len(server.assistants) == 1
         assert len(server.threads) == 1
         assert texts(server, server.threads[0]["id"]).count(("user", "And?")) == 1
+
+
+@pytest.mark.parametrize("policy", ["wait", "cancel"])
+async def test_an_assistant_may_be_deleted_while_the_given_thread_is_busy(policy: Any) -> None:
+    """It is made anew while somebody else's run is in the way, and is the one that answers when the way is free."""
+    release = anyio.Event()
+    async with AssistantsServer(holding(release)) as server:
+        thread = (await ask(server, "POST", "/threads"))["id"]
+        agent = Agent(backend(server, thread=thread, on_active_run=policy))
+        await agent.run("Hi")
+        await ask(server, "DELETE", f"/assistants/{server.assistants[0]['id']}")
+        path, _ = await somebody_elses(server, thread)
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as group:
+                group.start_soon(agent.run, "And?")
+                if policy == "wait":
+                    await until(lambda: ("GET", path) in [(r.method, r.path) for r in server.requests])
+                    release.set()
+        theirs, ours = server.assistants
+        assert [run["assistant_id"] for run in runs(server)][1:] == [theirs["id"], ours["id"]]
+        assert texts(server, thread).count(("user", "And?")) == 1
+
+
+async def test_a_hundred_runs_may_find_their_assistant_deleted_at_once() -> None:
+    """It is made anew for all of them, once, whoever is told first."""
+    async with AssistantsServer(counting) as server:
+        agent = Agent(backend(server))
+        await agent.run("Hi")
+        await ask(server, "DELETE", f"/assistants/{server.assistants[0]['id']}")
+        async with anyio.create_task_group() as group:
+            for _ in range(100):
+                group.start_soon(agent.run, "And?")
+        assert len(server.assistants) == 1
+        assert len(sent(server, "GET", "/assistants")) == 2
+        assert statuses(server) == ["completed"] * 101
+
+
+async def test_only_the_assistant_that_is_gone_is_looked_for_again() -> None:
+    """What else was found on the server is still believed."""
+    async with AssistantsServer(counting) as server:
+        brief, kind = (Agent(backend(server), instructions=words) for words in ("Be brief.", "Be kind."))
+        await brief.run("Hi")
+        await kind.run("Hi")
+        await ask(server, "DELETE", f"/assistants/{server.assistants[0]['id']}")
+        await brief.run("Hi")
+        looked = len(sent(server, "GET", "/assistants"))
+        await kind.run("Hi")
+        assert len(sent(server, "GET", "/assistants")) == looked == 3
+
+
+async def test_a_run_that_was_begun_and_is_gone_is_not_begun_again() -> None:
+    """What has answered was the assistant that was meant, so there is none to be made anew."""
+
+    def on_request(request: AssistantsRequest) -> Fault | None:
+        if request.method == "POST" and request.path.endswith("/runs"):
+            return Fault("cut", events=2)
+        return Fault("status_before", status=404) if "/runs/" in request.path else None
+
+    async with AssistantsServer(["Once."], on_request=on_request) as server:
+        with pytest.raises(RequestRejected, match="404"):
+            await Agent(backend(server)).run("Hi")
+        assert len(sent(server, "POST", "/runs")) == 1
 
 
 # What the wire has no room for.

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import anyio
 import openai
 import pytest
+from chat_kit import KEY, STREAMED, backend
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from agentkit import Agent, ConfigError, ModelError, ModelSettings, TextDelta, ToolResult, Usage, tool
@@ -34,8 +35,6 @@ from agentkit.testing import ChatServer, Reply, call, no_real_models
 
 pytestmark = pytest.mark.anyio
 
-KEY = "sk-canary-0123456789"
-
 
 @tool
 def units_left(sku: str) -> int:
@@ -43,11 +42,7 @@ def units_left(sku: str) -> int:
     return 3
 
 
-def backend(server: ChatServer, **more: Any) -> ChatBackend:
-    return ChatBackend("m", base_url=server.base_url, api_key=KEY, **more)
-
-
-@pytest.mark.parametrize("streamed", [False, True])
+@STREAMED
 async def test_an_agent_runs_over_http(streamed: bool) -> None:
     """Tool calls, parallel ones too, and the answer; streamed or not, the transcript is the same."""
     script = [[call("units_left", sku="A"), call("units_left", sku="B")], "Three of each."]
@@ -208,7 +203,7 @@ CASES: list[tuple[Reply, type[ModelError], bool]] = [
 
 
 @pytest.mark.parametrize(("reply", "kind", "retryable"), CASES, ids=[f"{c[0].status}-{c[1].__name__}" for c in CASES])
-@pytest.mark.parametrize("streamed", [False, True])
+@STREAMED
 async def test_every_failure_is_one_of_our_errors(
     reply: Reply, kind: type[ModelError], retryable: bool, streamed: bool
 ) -> None:
@@ -317,7 +312,7 @@ async def test_no_server_is_a_connection_failure() -> None:
             await Agent(ChatBackend("m", client=client), settings=settings).run("Hi")
 
 
-@pytest.mark.parametrize("streamed", [False, True])
+@STREAMED
 async def test_a_server_that_hangs_is_a_timeout(streamed: bool) -> None:
     """After `ModelSettings.timeout` seconds; also a TimeoutError."""
     async with ChatServer([Reply(message="x", delay_until="never")] * 9) as server:
@@ -365,7 +360,7 @@ async def test_any_size_of_chunks_gives_the_same_answer() -> None:
                 assert (await run.finish()).output == "Grüße, 世界 👋"
 
 
-@pytest.mark.parametrize("streamed", [False, True])
+@STREAMED
 async def test_cancelling_hangs_up(streamed: bool) -> None:
     """The server notices that nobody waits any more, so nobody pays for the rest."""
     async with ChatServer([Reply(message="x", delay_until="never", delay_after=1 if streamed else None)]) as server:

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import anyio.abc
 import pytest
+from chat_kit import STREAMED
 
 from agentkit import Agent, ModelError, ModelSettings, RunResult, Usage, tool
 from agentkit.errors import (
@@ -34,7 +35,6 @@ from agentkit.testing.reply import as_message
 pytestmark = pytest.mark.anyio
 
 ONCE = Retry(times=0)
-STREAMED = pytest.mark.parametrize("streamed", [False, True])
 EVENTS = {"content-type": "text/event-stream"}
 USUAL = ModelSettings()
 SMALL = ModelSettings(max_response_bytes=100_000)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from chat_kit import STREAMED
 
 from agentkit import Agent, ModelError, ModelSettings
 from agentkit.errors import BadResponse, ModelTimeout, ServerFailed, StreamBroken
@@ -18,8 +19,6 @@ from llmock.testing import LLMockServer
 from llmock.verdict import judge
 
 pytestmark = pytest.mark.anyio
-
-STREAMED = pytest.mark.parametrize("streamed", [False, True])
 
 
 @pytest.fixture(scope="module")

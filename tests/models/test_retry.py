@@ -8,21 +8,10 @@ from typing import Any
 
 import anyio
 import pytest
+from chat_kit import KEY, STREAMED, backend
 from virtual_time import VIRTUAL
 
-from agentkit import Agent, ModelError, ModelRequest, ModelSettings, RunResult, Usage, UserMessage
-from agentkit.errors import (
-    AuthFailed,
-    BadResponse,
-    ConnectionFailed,
-    ContextTooLong,
-    ModelTimeout,
-    QuotaExceeded,
-    RateLimited,
-    RequestRejected,
-    ServerFailed,
-    StreamBroken,
-)
+from agentkit import Agent, ModelError, ModelRequest, ModelSettings, RunResult, Usage, UserMessage, errors
 from agentkit.models.base import Retrying, TextDelta
 from agentkit.models.chat import ChatBackend
 from agentkit.models.retry import Retried, Retry
@@ -30,13 +19,11 @@ from agentkit.testing import ChatServer, Reply, ScriptedModel
 
 pytestmark = pytest.mark.anyio
 
-KEY = "sk-canary-0123456789"
 QUICK = Retry(first_pause=0.002)
-STREAMED = pytest.mark.parametrize("streamed", [False, True])
 
 
 def agent(server: ChatServer, retry: Retry | None = QUICK, **more: Any) -> Agent:
-    return Agent(ChatBackend("m", base_url=server.base_url, api_key=KEY, retry=retry), **more)
+    return Agent(backend(server, retry=retry), **more)
 
 
 async def ask(agent: Agent, streamed: bool, watch: Callable[[object], None] = lambda event: None) -> RunResult[str]:
@@ -82,20 +69,20 @@ async def test_what_may_pass_is_tried_again(fault: str, streamed: bool) -> None:
 
 
 LASTING: dict[str, tuple[Reply, type[ModelError]]] = {
-    "400": (Reply(status=400), RequestRejected),
-    "401": (Reply(status=401), AuthFailed),
-    "403": (Reply(status=403), AuthFailed),
-    "404": (Reply(status=404), RequestRejected),
-    "422": (Reply(status=422), RequestRejected),
-    "too long": (Reply(status=400, error_code="context_length_exceeded"), ContextTooLong),
-    "no money": (Reply(status=429, error_code="insufficient_quota"), QuotaExceeded),
-    "too long a wait": (Reply(status=429, headers={"retry-after": "61"}), RateLimited),
-    "for ever": (Reply(status=429, headers={"retry-after": "999999999999"}), RateLimited),
-    "too long a wait, 503": (Reply(status=503, headers={"retry-after": "3600"}), ServerFailed),
-    "the server does not want it": (Reply(status=500, headers={"x-should-retry": "false"}), ServerFailed),
-    "a page": (Reply(body=b"<html>", headers={"content-type": "text/html"}), BadResponse),
-    "no JSON": (Reply(body=b'{"choices": ['), BadResponse),
-    "elsewhere": (Reply(status=307, headers={"location": "http://127.0.0.1:9/v1"}), RequestRejected),
+    "400": (Reply(status=400), errors.RequestRejected),
+    "401": (Reply(status=401), errors.AuthFailed),
+    "403": (Reply(status=403), errors.AuthFailed),
+    "404": (Reply(status=404), errors.RequestRejected),
+    "422": (Reply(status=422), errors.RequestRejected),
+    "too long": (Reply(status=400, error_code="context_length_exceeded"), errors.ContextTooLong),
+    "no money": (Reply(status=429, error_code="insufficient_quota"), errors.QuotaExceeded),
+    "too long a wait": (Reply(status=429, headers={"retry-after": "61"}), errors.RateLimited),
+    "for ever": (Reply(status=429, headers={"retry-after": "999999999999"}), errors.RateLimited),
+    "too long a wait, 503": (Reply(status=503, headers={"retry-after": "3600"}), errors.ServerFailed),
+    "the server does not want it": (Reply(status=500, headers={"x-should-retry": "false"}), errors.ServerFailed),
+    "a page": (Reply(body=b"<html>", headers={"content-type": "text/html"}), errors.BadResponse),
+    "no JSON": (Reply(body=b'{"choices": ['), errors.BadResponse),
+    "elsewhere": (Reply(status=307, headers={"location": "http://127.0.0.1:9/v1"}), errors.RequestRejected),
 }
 
 
@@ -116,7 +103,7 @@ async def test_the_number_of_attempts_is_what_was_asked_for() -> None:
     """One and `times` more; the last error is raised as it is, with a note of how often it was tried."""
     for times in range(4):
         async with ChatServer([Reply(status=500)] * 9) as server:
-            with pytest.raises(ServerFailed) as caught:
+            with pytest.raises(errors.ServerFailed) as caught:
                 await agent(server, Retry(times=times, first_pause=0.001)).run("Hi")
         assert len(server.requests) == times + 1
         told = getattr(caught.value, "__notes__", [])
@@ -129,7 +116,7 @@ async def test_a_client_of_the_callers_own_says_how_often() -> None:
 
     async with ChatServer([Reply(status=500, headers={"retry-after-ms": "1"})] * 9) as server:
         async with AsyncOpenAI(base_url=server.base_url, api_key=KEY, max_retries=1) as client:
-            with pytest.raises(ServerFailed):
+            with pytest.raises(errors.ServerFailed):
                 await Agent(ChatBackend("m", client=client)).run("Hi")
     assert len(server.requests) == 2
 
@@ -141,7 +128,7 @@ async def test_an_answer_that_says_nothing_is_asked_for_once_more(streamed: bool
         body=b'{"choices": [{"message": {"content": null}}], "usage": {"prompt_tokens": 5, "completion_tokens": 1}}'
     )
     async with ChatServer([nothing] * 9) as server:
-        with pytest.raises(BadResponse, match="neither content nor tool calls") as caught:
+        with pytest.raises(errors.BadResponse, match="neither content nor tool calls") as caught:
             await ask(agent(server, Retry(times=5, first_pause=0.001)), streamed)
     assert len(server.requests) == 2
     assert caught.value.spent == Usage(input_tokens=10, output_tokens=2)
@@ -155,7 +142,7 @@ async def test_nothing_is_asked_again_once_a_piece_was_delivered() -> None:
     for fault in ("close", "reset", "end"):
         reply = Reply(message="one two three four", fault=fault, fault_after=3)
         async with ChatServer([reply, "Hello."]) as server:
-            with pytest.raises(StreamBroken) as caught:
+            with pytest.raises(errors.StreamBroken) as caught:
                 await ask(agent(server), streamed=True)
         assert "one two three four".startswith(caught.value.partial)
         assert caught.value.partial
@@ -170,7 +157,7 @@ async def test_an_error_in_a_stream_is_not_tried_again_once_a_piece_was_delivere
     for body, requests in [(piece + error, 1), (error, 2)]:
         reply = Reply(body=body, headers={"content-type": "text/event-stream"})
         async with ChatServer([reply] * 2) as server:
-            with pytest.raises(ServerFailed):
+            with pytest.raises(errors.ServerFailed):
                 await ask(agent(server, Retry(times=1, first_pause=0.001)), streamed=True)
         assert len(server.requests) == requests
 
@@ -234,7 +221,7 @@ async def test_the_pause_is_at_least_what_the_server_asks_for(
 
 def test_pauses_grow_and_are_drawn_anew() -> None:
     """From almost nothing up to a bound that doubles, and ends; in one request, the second is longer than the first."""
-    retry, error = Retry(times=99), ServerFailed("x")
+    retry, error = Retry(times=99), errors.ServerFailed("x")
     for attempt, bound in [(1, 0.5), (2, 1.0), (3, 2.0), (5, 8.0), (9, 8.0), (99, 8.0)]:
         drawn = [retry.pause(error, attempt) or 0.0 for _ in range(300)]
         assert bound / 8 <= min(drawn) < bound / 4
@@ -251,7 +238,11 @@ def test_pauses_grow_and_are_drawn_anew() -> None:
 @pytest.mark.parametrize("anyio_backend", VIRTUAL)
 async def test_a_pause_is_waited_for() -> None:
     """By the clock of the event loop."""
-    limited: list[str | Exception] = [RateLimited("slow down", retry_after=30.0), ServerFailed("x"), "Hello."]
+    limited: list[str | Exception] = [
+        errors.RateLimited("slow down", retry_after=30.0),
+        errors.ServerFailed("x"),
+        "Hello.",
+    ]
     begun = anyio.current_time()
     assert (await Agent(Retried(ScriptedModel(limited))).run("Hi")).output == "Hello."
     assert 30 <= anyio.current_time() - begun <= 31.5
@@ -262,22 +253,22 @@ async def test_a_cancellation_in_a_pause_takes_effect_at_once() -> None:
     """Nobody waits for a pause to end."""
     begun = anyio.current_time()
     with anyio.move_on_after(5):
-        await Agent(Retried(ScriptedModel([RateLimited("slow down", retry_after=50.0)]))).run("Hi")
+        await Agent(Retried(ScriptedModel([errors.RateLimited("slow down", retry_after=50.0)]))).run("Hi")
     assert anyio.current_time() - begun == pytest.approx(5)
 
 
 @pytest.mark.parametrize("anyio_backend", VIRTUAL)
 async def test_any_backend_can_be_wrapped() -> None:
     """The wrapped one's name and errors stay; the failed attempts are in the answer and told to whoever watches."""
-    model = Retried(ScriptedModel([ServerFailed("a"), ConnectionFailed("b"), "Hello."]))
+    model = Retried(ScriptedModel([errors.ServerFailed("a"), errors.ConnectionFailed("b"), "Hello."]))
     seen: list[object] = []
     result = await ask(Agent(model), True, seen.append)
     told = [event for event in seen if isinstance(event, Retrying)]
     assert [(event.error, event.attempt) for event in told] == [("ServerFailed", 1), ("ConnectionFailed", 2)]
     assert result.output == "Hello."
     assert model.info == model.model.info
-    with pytest.raises(ModelTimeout) as caught:
-        await Agent(Retried(ScriptedModel([ModelTimeout("late")] * 3), Retry(times=1))).run("Hi")
+    with pytest.raises(errors.ModelTimeout) as caught:
+        await Agent(Retried(ScriptedModel([errors.ModelTimeout("late")] * 3), Retry(times=1))).run("Hi")
     assert caught.value.__notes__ == ["scripted was asked 2 times"]
 
 
@@ -285,7 +276,7 @@ async def test_each_retry_is_a_warning_that_names_no_secret(caplog: pytest.LogCa
     """Host, attempt, class and pause; no body, no key, no prompt."""
     caplog.set_level(logging.INFO, "agentkit")
     async with ChatServer([Reply(status=500, error=f"echo {KEY} body")] * 3) as server:
-        with pytest.raises(ServerFailed):
+        with pytest.raises(errors.ServerFailed):
             await agent(server).run("the prompt")
     lines = [record.getMessage() for record in caplog.records if record.name == "agentkit"]
     assert [line.partition("; ")[0] for line in lines] == [f"127.0.0.1: attempt {n}: ServerFailed" for n in (1, 2, 3)]
@@ -299,10 +290,10 @@ async def test_a_watcher_that_fails_is_not_a_failed_attempt() -> None:
 
     async def watch(delta: object) -> None:
         if isinstance(delta, TextDelta):
-            raise ServerFailed("the watcher's own")
+            raise errors.ServerFailed("the watcher's own")
 
     model = ScriptedModel(["Hello."] * 3)
-    with pytest.raises(ServerFailed, match="own") as caught:
+    with pytest.raises(errors.ServerFailed, match="own") as caught:
         await Retried(model).generate(ModelRequest(messages=[UserMessage(content="Hi")]), watch)
     assert len(model.requests) == 1
     assert not getattr(caught.value, "__notes__", [])
@@ -312,7 +303,7 @@ async def test_a_watcher_that_fails_is_not_a_failed_attempt() -> None:
 async def test_no_attempt_begins_after_the_deadline(streamed: bool) -> None:
     """A pause that would outlast it is not begun: the error is there at once."""
     async with ChatServer([Reply(status=429, headers={"retry-after": "30"}), "x"]) as server:
-        with anyio.fail_after(10), pytest.raises(RateLimited):
+        with anyio.fail_after(10), pytest.raises(errors.RateLimited):
             await ask(agent(server, settings=ModelSettings(deadline=5)), streamed)
     assert len(server.requests) == 1
 

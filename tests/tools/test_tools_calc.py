@@ -323,8 +323,12 @@ SLOW = [
 ]
 
 
-def seconds(expression: str) -> float:
-    """Processor time, so that a busy machine does not count."""
+def is_little_work(expression: str) -> bool:
+    """Once of three times: what else the process does just then, collecting garbage for example, does not count."""
+    return any(_processor_seconds(expression) < 0.25 for _ in range(3))
+
+
+def _processor_seconds(expression: str) -> float:
     start = time.thread_time()
     try:
         calculate(expression)
@@ -338,14 +342,14 @@ def test_what_would_explode_is_refused(expression: str) -> None:
     """Too long, too deep or too big is an error, before the work and not after it."""
     with pytest.raises(ToolFailed):
         calculate(expression)
-    assert seconds(expression) < 0.25
+    assert is_little_work(expression)
 
 
 @pytest.mark.parametrize("expression", SLOW, ids=lambda text: text[:20])
 def test_the_most_work_that_fits_is_little(expression: str) -> None:
     """The longest expressions of the dearest functions take some 20 ms; ten times that would be a defect."""
     assert calculate(expression)
-    assert seconds(expression) < 0.25
+    assert is_little_work(expression)
 
 
 PIECES = (
@@ -358,7 +362,7 @@ HOSTILE = st.lists(st.sampled_from([*PIECES.split(), " ", "(("]), max_size=120).
 @given(HOSTILE)
 def test_any_input_ends_in_a_number_or_in_words(expression: str) -> None:
     """No other exception, no NaN, no endless digits, and no time to speak of."""
-    assert any(seconds(expression) < 0.25 for _ in range(3))  # the machine may be busy with something else
+    assert is_little_work(expression)
     try:
         result = calculate(expression)
     except ToolFailed:

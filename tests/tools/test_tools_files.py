@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from file_houses import SECRET, house_in, outcome
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,6 @@ from agentkit import Context, Tool, ToolFailed, ToolRegistry, load_tools
 from agentkit.tools.files import Files
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="of Linux: /proc, and file names that are not text")
-SECRET = "the treasure is under the old oak"
 
 
 @pytest.fixture(params=["by name", "by path"])
@@ -33,32 +33,14 @@ def means(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with files and with every kind of way out, beside a secret."""
     top = tmp_path_factory.mktemp("house")
-    root = top / "root"
-    (root / "docs" / "deep").mkdir(parents=True)
-    (root / "notes.txt").write_text("first line\nsecond line\n", encoding="utf-8")
-    (root / "docs" / "guide.md").write_text("# Guide\nRead the notes.\n", encoding="utf-8")
+    root = house_in(top)
     (root / "docs" / "deep" / "end.txt").write_text("The End\n", encoding="utf-8")
     (root / ".hidden").write_text("hidden, not secret\n", encoding="utf-8")
-    (top / "secret").mkdir()
-    (top / "secret" / "key.txt").write_text(SECRET, encoding="utf-8")
     (top / "root-and-more").mkdir()
     (top / "root-and-more" / "key.txt").write_text(SECRET, encoding="utf-8")
-    (root / "file-link").symlink_to(top / "secret" / "key.txt")
-    (root / "folder-link").symlink_to(top / "secret")
-    (root / "up-link").symlink_to("..")
     (root / "relative-link").symlink_to("../secret/key.txt")
-    (root / "inside-link").symlink_to("notes.txt")
     (root / "loop").symlink_to("loop")
-    (root / "docs" / "round").symlink_to(".")
     return root
-
-
-def outcome(work: Callable[[], str]) -> str:
-    """What the model gets to read, a result or an error."""
-    try:
-        return work()
-    except ToolFailed as error:
-        return f"failed: {error}"
 
 
 def test_a_folder_is_listed(house: Path, means: str) -> None:

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 
 import pytest
+from file_houses import SECRET, house_in, outcome
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +29,6 @@ pytestmark = pytest.mark.skipif(
     os.open not in os.supports_dir_fd, reason="files are written where a folder can be held open (not on Windows)"
 )
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="of Linux: /proc, openat2")
-SECRET = "the treasure is under the old oak"
 
 
 @pytest.fixture(params=["nameless", "named"])
@@ -42,27 +42,9 @@ def means(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 @pytest.fixture
 def house(tmp_path: Path) -> Path:
     """A folder with every kind of way out, beside a secret."""
-    root = tmp_path / "root"
-    (root / "docs" / "deep").mkdir(parents=True)
-    (root / "notes.txt").write_text("first line\nsecond line\n", encoding="utf-8")
-    (root / "docs" / "guide.md").write_text("# Guide\nRead the notes.\n", encoding="utf-8")
-    (tmp_path / "secret").mkdir()
-    (tmp_path / "secret" / "key.txt").write_text(SECRET, encoding="utf-8")
-    (root / "file-link").symlink_to(tmp_path / "secret" / "key.txt")
-    (root / "folder-link").symlink_to(tmp_path / "secret")
+    root = house_in(tmp_path)
     (root / "new-link").symlink_to(tmp_path / "secret" / "new.txt")
-    (root / "up-link").symlink_to("..")
-    (root / "inside-link").symlink_to("notes.txt")
-    (root / "docs" / "round").symlink_to(".")
     return root
-
-
-def outcome(work: Callable[[], str]) -> str:
-    """What the model gets to read, a result or an error."""
-    try:
-        return work()
-    except ToolFailed as error:
-        return f"failed: {error}"
 
 
 def outside(root: Path) -> dict[str, str]:

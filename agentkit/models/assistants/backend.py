@@ -202,9 +202,10 @@ class AssistantsBackend:
         """Say something in a new run, on the thread that the conversation is on."""
         resources = encode_resources(asked.request.tools, "thread")
         self._check_files(asked.request.tools)
-        answering = await self._answering(asked)
+        assistant = encode_assistant(asked.request, self.model)
+        await self._answering(asked, assistant)  # where there are no assistants, there is no thread to be made either
         if self.thread is not None:
-            return await self._speak_on(self.thread, asked, answering, words)
+            return await self._speak_on(self.thread, asked, assistant, words)
         if words.place is not None:
             async with self._hold(words.place.thread) as hold:
                 if await holds(asked.wire, words, self.on_active_run):
@@ -213,15 +214,15 @@ class AssistantsBackend:
                     said = await self._encoded(words.messages)
                     try:
                         others = runs_in(words.known, words.place)
-                        return await self._run(asked, answering, _On(words.place.thread, others), said, hold.let_go)
+                        return await self._run(asked, assistant, _On(words.place.thread, others), said, hold.let_go)
                     except RequestRejected as error:
                         if not is_busy(error):
                             raise
         thread = await make_thread(asked.wire, resources, self.metadata)
         said = await self._encoded(asked.request.messages)
-        return await self._run(asked, answering, _On(thread, set()), said, nothing)
+        return await self._run(asked, assistant, _On(thread, set()), said, nothing)
 
-    async def _speak_on(self, thread: str, asked: "_Asked", answering: str, words: Words) -> ModelResponse:
+    async def _speak_on(self, thread: str, asked: "_Asked", assistant: dict[str, Any], words: Words) -> ModelResponse:
         """Say something on a thread that others may speak on too; with nothing to say, take up a run that waits."""
         said = await self._encoded(words.messages)
         if not said and (active := await active_runs(asked.wire, thread)):
@@ -235,7 +236,7 @@ class AssistantsBackend:
                     raise SessionBusy(f"another run of this process is speaking on the thread {thread!r}")
                 try:
                     async with hold:
-                        return await self._run(asked, answering, _On(thread, None), said, nothing)
+                        return await self._run(asked, assistant, _On(thread, None), said, nothing)
                 except RequestRejected as error:
                     if not is_busy(error):
                         raise
@@ -273,7 +274,12 @@ class AssistantsBackend:
         return Hold(lock(f"thread {self._where} {thread}"))
 
     async def _run(
-        self, asked: "_Asked", answering: str, on: "_On", said: list[dict[str, Any]], known: Callable[[], None]
+        self,
+        asked: "_Asked",
+        assistant: dict[str, Any],
+        on: "_On",
+        said: list[dict[str, Any]],
+        known: Callable[[], None],
     ) -> ModelResponse:
         """One run on a thread. Of what is said, what has been added to the thread is taken away."""
         while len(said) > _MESSAGES_OF_A_RUN:
@@ -281,21 +287,22 @@ class AssistantsBackend:
             del said[0]
         overrides = encode_overrides(asked.request, self.model) if self.assistant else {}
         for last in (False, True):
+            answering = await self._answering(asked, assistant)
             body = {**overrides, **encode_run(asked.request, answering, said, self.metadata)}
+            exchange = self._exchange(asked, None)
             try:
-                async with self._exchange(asked, None) as exchange:
+                async with exchange:
                     await exchange.begin(on.thread, body, on.runs, known)
                     return self._note(await exchange.response())
             except RequestRejected as error:
-                if last or error.status != 404 or not self._keeper.forget(answering):
+                if last or error.status != 404 or self.assistant or exchange.turn.id:
                     raise
-            answering = await self._answering(asked)  # the server has lost it
+                self._keeper.forget(answering)  # the server may have lost it
         raise AssertionError("the last attempt returns or raises")
 
-    async def _answering(self, asked: "_Asked") -> str:
-        """The id of the assistant that is to answer."""
-        body = encode_assistant(asked.request, self.model)
-        return self.assistant or await self._keeper.assistant(asked.wire, body)
+    async def _answering(self, asked: "_Asked", assistant: dict[str, Any]) -> str:
+        """The id of the assistant that is to answer: the given one, or one with this content."""
+        return self.assistant or await self._keeper.assistant(asked.wire, assistant)
 
     async def _encoded(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         return encode_messages([await self._uploaded(message) for message in messages])

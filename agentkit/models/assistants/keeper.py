@@ -46,12 +46,11 @@ class Keeper:
                 _known[key] = found
         return found
 
-    def forget(self, id: str) -> bool:
-        """Look for it again next time, since it is gone; whether it was known."""
-        keys = [key for key, known in list(_known.items()) if known == id and key[:2] == self._whose]
-        for key in keys:
-            _known.pop(key, None)
-        return bool(keys)
+    def forget(self, id: str) -> None:
+        """Look for it again next time, since it is gone."""
+        for key, known in list(_known.items()):
+            if known == id and key[:2] == self._whose:
+                _known.pop(key, None)
 
     async def delete_all(self, wire: Wire) -> int:
         """Delete all assistants that agentkit has made there; how many there were."""
