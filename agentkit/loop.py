@@ -8,7 +8,6 @@ from itertools import takewhile
 from typing import Any, Generic
 
 import anyio
-import anyio.lowlevel
 
 from .asker import Asker, keyed
 from .budget import Budget
@@ -43,6 +42,7 @@ from .role import Role
 from .sessions import Stored
 from .steps import Beginning, FollowsRuns, Inline, Steps, Work
 from .telemetry import Telemetry
+from .turns import turn
 
 _CLOSE_SECONDS = 30.0
 _CLOSE_SECONDS_WHEN_CANCELLED = 2.0
@@ -163,7 +163,6 @@ class Run(Generic[Out]):
 
     async def _begin(self, prompt: UserMessage | None) -> None:
         """What was said before, and what the user says now."""
-        await anyio.lowlevel.checkpoint()  # thousands of runs that begin at once let others have their turn in between
         await self._load()
         said = [] if prompt is None else [prompt]
         if unanswered(self.messages):
@@ -172,7 +171,7 @@ class Run(Generic[Out]):
         if said:
             self.asker.since = len(self.messages)
         self.messages.extend(said)
-        await anyio.lowlevel.checkpoint()
+        await turn()
 
     async def _read(self, answer: AssistantMessage) -> Out:
         """The output in an answer that calls no tools."""

@@ -56,6 +56,7 @@ LAYERS: dict[str, list[Place]] = {
     ],
     "runs": [
         "cancellation",
+        "turns",
         "prices",
         "paused",
         "events",

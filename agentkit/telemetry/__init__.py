@@ -1,6 +1,5 @@
 """Where runs are seen from outside: OpenTelemetry, of which this package is the only importer."""
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -35,23 +34,19 @@ class Telemetry:
 
         return trace.get_tracer("agentkit", version("agentkit"), self.tracer_provider, SCHEMA_URL)
 
-    def agent(
-        self, agent: str, model: ModelInfo, request: ModelRequest, conversation: str | None
-    ) -> "AbstractContextManager[AgentSpan]":
+    def agent(self, agent: str, model: ModelInfo, request: ModelRequest, conversation: str | None) -> "AgentSpan":
         """A span around a run."""
         from .spans import agent_span
 
         return agent_span(self._tracer, agent, model, request, conversation)
 
-    def chat(
-        self, model: ModelInfo, request: ModelRequest, conversation: str | None, *, stream: bool
-    ) -> "AbstractContextManager[ChatSpan]":
+    def chat(self, model: ModelInfo, request: ModelRequest, conversation: str | None, *, stream: bool) -> "ChatSpan":
         """A span around a model call."""
         from .spans import chat_span
 
         return chat_span(self._tracer, model, request, conversation, stream)
 
-    def tool(self, agent: str, call: ToolCall, description: str) -> "AbstractContextManager[ToolSpan]":
+    def tool(self, agent: str, call: ToolCall, description: str) -> "ToolSpan":
         """A span around a tool call."""
         from .spans import tool_span
 

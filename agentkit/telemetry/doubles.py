@@ -6,18 +6,18 @@ agentkit takes the SDK's client for bytes. Of the instrumentations, `opentelemet
 """
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 _SEES_REQUESTS = "openinference.instrumentation.openai"
 
 
-def alone() -> AbstractContextManager[object]:
-    """What stands around a model call: others, as far as they are there, make no spans of it.
+def alone() -> AbstractContextManager[object] | None:
+    """What stands around a model call, so that others make no spans of it; None where there are no others.
 
     The only way to tell them is the one for all instrumentations, so there is no span of the HTTP request either.
     """
     if _SEES_REQUESTS not in sys.modules:
-        return nullcontext()
+        return None
     from importlib import import_module
 
     found: AbstractContextManager[object] = import_module(

@@ -3,12 +3,20 @@
 A span changes nothing: with no OpenTelemetry SDK set up, or with all of these calls deleted, a run is the same.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Any, TypeAlias
+from contextvars import Token
+from typing import Any, Self, TypeAlias
 
 from opentelemetry import context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, format_trace_id, set_span_in_context
+from opentelemetry.trace import (
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    format_trace_id,
+    get_current_span,
+    set_span_in_context,
+)
 
 from agentkit.errors import AgentError, said
 from agentkit.messages import ToolCall, Usage
@@ -20,10 +28,9 @@ from .doubles import alone
 Attributes: TypeAlias = dict[str, Any]
 
 
-@contextmanager
 def agent_span(
     tracer: Tracer, agent: str, model: ModelInfo, request: ModelRequest, conversation: str | None
-) -> "Generator[AgentSpan]":
+) -> "AgentSpan":
     """A span around a run."""
     attributes = {
         s.OPERATION_NAME: s.INVOKE_AGENT,
@@ -31,14 +38,12 @@ def agent_span(
         s.REQUEST_MODEL: model.model,
         **_request_attributes(request, conversation),
     }
-    with _span(tracer, f"{s.INVOKE_AGENT} {agent}".rstrip(), SpanKind.INTERNAL, attributes) as span:
-        yield AgentSpan(span)
+    return AgentSpan(_start(tracer, f"{s.INVOKE_AGENT} {agent}".rstrip(), SpanKind.INTERNAL, attributes))
 
 
-@contextmanager
 def chat_span(
     tracer: Tracer, model: ModelInfo, request: ModelRequest, conversation: str | None, stream: bool
-) -> "Generator[ChatSpan]":
+) -> "ChatSpan":
     """A span around a model call."""
     attributes = {
         s.OPERATION_NAME: s.CHAT,
@@ -50,12 +55,10 @@ def chat_span(
         **_request_attributes(request, conversation),
     }
     kind = SpanKind.INTERNAL if model.in_process else SpanKind.CLIENT
-    with _span(tracer, f"{s.CHAT} {model.model}", kind, attributes) as span, alone():
-        yield ChatSpan(span, conversation)
+    return ChatSpan(_start(tracer, f"{s.CHAT} {model.model}", kind, attributes), conversation)
 
 
-@contextmanager
-def tool_span(tracer: Tracer, agent: str, call: ToolCall, description: str) -> "Generator[ToolSpan]":
+def tool_span(tracer: Tracer, agent: str, call: ToolCall, description: str) -> "ToolSpan":
     """A span around a tool call."""
     attributes = {
         s.OPERATION_NAME: s.EXECUTE_TOOL,
@@ -65,15 +68,38 @@ def tool_span(tracer: Tracer, agent: str, call: ToolCall, description: str) -> "
         s.TOOL_DESCRIPTION: description,
         s.AGENT_NAME: agent,
     }
-    with _span(tracer, f"{s.EXECUTE_TOOL} {attributes[s.TOOL_NAME]}", SpanKind.INTERNAL, attributes) as span:
-        yield ToolSpan(span)
+    return ToolSpan(_start(tracer, f"{s.EXECUTE_TOOL} {attributes[s.TOOL_NAME]}", SpanKind.INTERNAL, attributes))
 
 
-class AgentSpan:
-    """The span of a run."""
+class _Around:
+    """A span around a block; whatever leaves the block as an exception, a cancellation too, is the span's error.
+
+    A class and not a generator: thousands of runs wait inside of it, and each object costs the garbage collector time.
+    """
+
+    __slots__ = ("_span", "_token")
 
     def __init__(self, span: Span) -> None:
         self._span = span
+        self._token: Token[context.Context] | None = None
+
+    def __enter__(self) -> Self:
+        if self._span.get_span_context() != get_current_span().get_span_context():  # else nothing is set up
+            self._token = context.attach(set_span_in_context(self._span))
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None and self._span.is_recording():
+            _failed(self._span, error, said(error)[:200] if isinstance(error, AgentError) else None)
+        if self._token is not None:
+            context.detach(self._token)
+        self._span.end()
+
+
+class AgentSpan(_Around):
+    """The span of a run."""
+
+    __slots__ = ()
 
     @property
     def trace_id(self) -> str | None:
@@ -89,12 +115,26 @@ class AgentSpan:
             _set(self._span, own | _usage_attributes(usage))
 
 
-class ChatSpan:
-    """The span of a model call."""
+class ChatSpan(_Around):
+    """The span of a model call; while it goes on, nobody else makes one of the same call."""
+
+    __slots__ = ("_alone", "_conversation")
 
     def __init__(self, span: Span, conversation: str | None) -> None:
-        self._span = span
+        super().__init__(span)
         self._conversation = conversation
+        self._alone = alone()
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if self._alone is not None:
+            self._alone.__enter__()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if self._alone is not None:
+            self._alone.__exit__(None, None, None)
+        super().__exit__(kind, error, traceback)
 
     def answered(self, response: ModelResponse) -> None:
         """Note what the answer says of itself."""
@@ -111,11 +151,10 @@ class ChatSpan:
             _set(self._span, attributes | _usage_attributes(response.usage))
 
 
-class ToolSpan:
+class ToolSpan(_Around):
     """The span of a tool call."""
 
-    def __init__(self, span: Span) -> None:
-        self._span = span
+    __slots__ = ()
 
     def failed(self, error: BaseException) -> None:
         """Note an error that is told to the model: the run goes on, but this call has failed.
@@ -126,20 +165,8 @@ class ToolSpan:
             _failed(self._span, error, None)
 
 
-@contextmanager
-def _span(tracer: Tracer, name: str, kind: SpanKind, attributes: Attributes) -> Generator[Span]:
-    """A span around a block; whatever leaves the block as an exception, a cancellation too, is the span's error."""
-    span = tracer.start_span(name, kind=kind, attributes=_known(attributes))
-    token = context.attach(set_span_in_context(span))
-    try:
-        yield span
-    except BaseException as error:
-        if span.is_recording():
-            _failed(span, error, said(error)[:200] if isinstance(error, AgentError) else None)
-        raise
-    finally:
-        context.detach(token)
-        span.end()
+def _start(tracer: Tracer, name: str, kind: SpanKind, attributes: Attributes) -> Span:
+    return tracer.start_span(name, kind=kind, attributes=_known(attributes))
 
 
 def _failed(span: Span, error: BaseException, description: str | None) -> None:
