@@ -26,7 +26,7 @@ from .limits import Limits
 from .loop import Run
 from .messages import Message, clean
 from .models import resolve_model
-from .models.base import HoldsAnswers, ModelBackend, ModelRequest, ModelSettings, OutputMode
+from .models.base import ModelBackend, ModelRequest, ModelSettings, OutputMode
 from .paused import Answer, PausedRun
 from .policy import PolicyOptions
 from .prices import Prices
@@ -271,11 +271,11 @@ class Agent(Generic[Out]):
             budget.take_up(paused.spent)
         prices = self.prices or (outer.prices if outer else None) or (Prices() if budget.counts_cost else None)
         view = View(self.window) if self.window else None
-        if view and isinstance(role.model, HoldsAnswers):
-            raise ConfigError(f"window=: {role.model!r:.60} keeps the conversation on its server; leave window out")
         guards = Guards()
         if self.guardrails is not None:
             guards.add(self.guardrails)
+        asker = Asker(budget=budget, steps=steps, telemetry=self.telemetry, emit=emit, prices=prices, view=view)
+        asker.check(role.model)
         caller = Caller(
             tools=role.tools,
             deps=given.deps,
@@ -295,7 +295,7 @@ class Agent(Generic[Out]):
             role=role,
             history=History(messages=mended(given.history), session=given.session, steps=steps),
             budget=budget,
-            asker=Asker(budget=budget, steps=steps, telemetry=self.telemetry, emit=emit, prices=prices, view=view),
+            asker=asker,
             executor=Executor(tools=role.tools, caller=caller, steps=steps),
             steps=steps,
             telemetry=self.telemetry,

@@ -48,6 +48,15 @@ class Asker:
     """Where in the conversation this run's prompt is."""
     _for_summary: Hold = NOTHING
 
+    def check(self, model: ModelBackend) -> None:
+        """Make sure that a model can be asked so.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        if self.view and isinstance(model, HoldsAnswers):
+            raise ConfigError(f"window=: {model!r:.60} keeps the conversation on its server; leave window out")
+
     async def ask(
         self,
         role: Role[Any],

@@ -293,6 +293,7 @@ class Run(Generic[Out]):
 
     def _become(self, transfer: str) -> None:
         self.role = self.role.handoffs[transfer]()
+        self.asker.check(self.role.model)
         self.handed += (transfer,)
         if self.role.guardrails is not None:
             self.guards.add(self.role.guardrails)

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from agentkit import Agent, AssistantMessage, Context, Limits, ToolCall, ToolResult, Usage, UserMessage, tool
-from agentkit.errors import ApprovalRefused, GuardrailTripped, LimitExceeded
+from agentkit.errors import ApprovalRefused, ConfigError, GuardrailTripped, LimitExceeded
 from agentkit.guardrails import Guardrails
 from agentkit.models.base import ModelInfo
 from agentkit.paused import Approved, PausedRun
@@ -140,6 +140,19 @@ async def test_a_run_with_sub_runs_under_a_limit_replays_to_the_same_end(tokens:
     ran = await agent().run("x", steps=Recorder(path))
     again = await replay(agent(), path)
     assert (again.value, again.stopped_by, again.usage) == (ran.value, ran.stopped_by, ran.usage)
+
+
+async def test_a_window_is_refused_where_a_model_takes_over_whose_server_keeps_the_conversation() -> None:
+    """Nothing of a conversation is left out without a word on a server that has all of it."""
+
+    class Keeps(ScriptedModel):
+        async def release(self, answer: AssistantMessage) -> Usage:
+            return Usage()
+
+    other = Agent(Keeps(["hello"]), name="other")
+    desk = Agent(ScriptedModel([[call("transfer_to_other")]]), name="desk", handoffs=[other], window=Window(messages=3))
+    with pytest.raises(ConfigError, match="leave window out"):
+        await desk.run("x")
 
 
 async def test_a_thousand_runs_that_begin_at_once_let_a_timer_have_its_turn_in_between() -> None:

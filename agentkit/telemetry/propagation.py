@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Generator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentkit.errors import ConfigError
 
@@ -41,9 +41,10 @@ def inject(headers: Headers) -> Headers:
 def carried() -> dict[str, str]:
     """The current span and its baggage, for `taken_up` in another process; nothing without a span."""
     carrier: dict[str, str] = {}
+    into: Any = carrier  # of a type that only its setter knows
     if _in_a_span():
         for each in _w3c():
-            each.inject(carrier)
+            each.inject(into)
     return carrier
 
 

@@ -114,16 +114,17 @@ def configure(service_name: str | None = None, *, exit_seconds: float = EXIT_SEC
             return _again(_done[0], service_name)
         if is_disabled(os.environ):
             return TelemetrySetup(service_name or "", {}, Failures(), exit_seconds)
-        wanted = {signal: names for signal in SIGNALS if (names := exporters(os.environ, signal))}
+        named: dict[Signal, tuple[str, ...]] = {signal: exporters(os.environ, signal) for signal in SIGNALS}
+        wanted: dict[Signal, tuple[str, ...]] = {signal: names for signal, names in named.items() if names}
         for signal in wanted:
             check_free(signal)
-        made = {signal: [exporter(signal, name) for name in names] for signal, names in wanted.items()}
+        made: dict[Signal, list[Any]] = {each: [exporter(each, name) for name in wanted[each]] for each in wanted}
         resource = _resource(service_name)
         failures = Failures()
         for each in chain.from_iterable(made.values()):
             failures.watch(each)
         quiet()
-        providers = {signal: provider(signal, each, resource) for signal, each in made.items()}
+        providers: dict[Signal, Any] = {signal: provider(signal, each, resource) for signal, each in made.items()}
         for signal, each in providers.items():
             install(signal, each)
         setup = TelemetrySetup(str(resource.attributes["service.name"]), providers, failures, exit_seconds)

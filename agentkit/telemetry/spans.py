@@ -18,7 +18,16 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from agentkit.errors import AgentError, said
+from agentkit.errors import (
+    ConnectionFailed,
+    LimitExceeded,
+    ModelError,
+    ModelTimeout,
+    RunPaused,
+    ToolTimeout,
+    Truncated,
+    said,
+)
 from agentkit.messages import ToolCall, Usage
 from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse
 
@@ -26,6 +35,9 @@ from . import semconv as s
 from .doubles import alone
 
 Attributes: TypeAlias = dict[str, Any]
+
+_OUR_WORDS = (LimitExceeded, RunPaused, ModelTimeout, ConnectionFailed, Truncated, ToolTimeout)
+"""Errors that say only what agentkit itself knows."""
 
 
 def agent_span(
@@ -90,7 +102,7 @@ class _Around:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is not None and self._span.is_recording():
-            _failed(self._span, error, said(error)[:200] if isinstance(error, AgentError) else None)
+            _failed(self._span, error, _words(error))
         if self._token is not None:
             context.detach(self._token)
         self._span.end()
@@ -169,8 +181,15 @@ def _start(tracer: Tracer, name: str, kind: SpanKind, attributes: Attributes) ->
     return tracer.start_span(name, kind=kind, attributes=_known(attributes))
 
 
+def _words(error: BaseException) -> str | None:
+    """What may be read of an error: never the words of the user, a model, a server, a tool or a guardrail."""
+    if isinstance(error, ModelError) and error.status is not None:
+        return f"HTTP {error.status}"
+    return said(error)[:200] if isinstance(error, _OUR_WORDS) else None
+
+
 def _failed(span: Span, error: BaseException, description: str | None) -> None:
-    """Mark a span as failed. Only our own errors' words are shown: others' may hold what the user or a tool said."""
+    """Mark a span as failed."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     span.set_attribute(s.ERROR_TYPE, name)

@@ -56,7 +56,7 @@ def trace_page(traces: Sequence[Trace], *, title: str = "Trace", flaws: Sequence
 
 @cache
 def _part(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files("agentkit.traces").joinpath(name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

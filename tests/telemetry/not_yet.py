@@ -13,8 +13,6 @@ OVERLOOKED = (
     r"openai.api.type is missing",
     r"gen_ai.agent.description is missing",
     r"gen_ai.usage.(in|out)put_tokens is \d+, and its own chat spans come to",
-    r"^span '(chat m|invoke_agent clerk)' shows '(I will not count|How many otters|otters)",
-    r"^span '(execute_tool add|execute_tool fatal|invoke_agent clerk)' shows '(otters|capybara)",
 )
 LINKS = False
 """Whether a resumed run is linked to the paused one."""
