@@ -4,10 +4,10 @@ Each says None to let pass, or the reason why the run must stop. One that fails,
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import anyio
 
@@ -140,28 +140,33 @@ class Guards:
 
     tripped: GuardrailTripped | None = None
     """What has stopped the run: no tool that catches it makes it go on."""
-    _first: list[_Guardrail] = field(default_factory=list)
+    _first: tuple[_Guardrail, ...] = ()
     """What still has to look at the input, before the model does."""
-    _beside: list[_Guardrail] = field(default_factory=list)
+    _beside: tuple[_Guardrail, ...] = ()
     """What still has to look at the input, while the model does."""
-    _output: list[_Guardrail] = field(default_factory=list)
-    _call: list[_Guardrail] = field(default_factory=list)
-    _result: list[_Guardrail] = field(default_factory=list)
-    _known: list[tuple[Stage, Any]] = field(default_factory=list)
+    _output: tuple[_Guardrail, ...] = ()
+    _call: tuple[_Guardrail, ...] = ()
+    _result: tuple[_Guardrail, ...] = ()
+    _known: tuple[tuple[Stage, Any], ...] = ()
 
     def add(self, given: Guardrails) -> None:
         """Those of an agent that begins, or takes over; what is there already is not asked twice."""
-        places: dict[Stage, list[_Guardrail]] = {
-            "input": self._first if given.blocking else self._beside,
-            "output": self._output,
-            "tool_call": self._call,
-            "tool_result": self._result,
-        }
-        for stage, place in places.items():
+        fresh: dict[Stage, list[_Guardrail]] = {}
+        for stage in get_args(Stage):
             for function in getattr(given, stage):
                 if (stage, function) not in self._known:
-                    self._known.append((stage, function))
-                    place.append(_Guardrail(function=function, stage=stage, seconds=given.seconds))
+                    self._known = (*self._known, (stage, function))
+                    fresh.setdefault(stage, []).append(
+                        _Guardrail(function=function, stage=stage, seconds=given.seconds)
+                    )
+        looking = fresh.get("input", ())
+        if given.blocking:
+            self._first = (*self._first, *looking)
+        else:
+            self._beside = (*self._beside, *looking)
+        self._output = (*self._output, *fresh.get("output", ()))
+        self._call = (*self._call, *fresh.get("tool_call", ()))
+        self._result = (*self._result, *fresh.get("tool_result", ()))
 
     @property
     def passed(self) -> bool:
@@ -181,10 +186,8 @@ class Guards:
         if self.passed:
             return await work()
         given = tuple(messages), about()
-        await self._watched(_each([partial(_looked, self._first, each, *given) for each in self._first]))
-        return await self._watched(
-            _together([partial(_looked, self._beside, each, *given) for each in self._beside], work)
-        )
+        await self._watched(_each([partial(self._looked, each, *given) for each in self._first]))
+        return await self._watched(_together([partial(self._looked, each, *given) for each in self._beside], work))
 
     async def output(self, value: Any, about: About) -> None:
         """Have the run's output looked at.
@@ -223,6 +226,12 @@ class Guards:
             result = result if changed is None else _instead(result, changed)
         return result
 
+    async def _looked(self, guardrail: _Guardrail, *given: Any) -> None:
+        """Have the input looked at; then that need not be done again."""
+        await guardrail.verdict(*given)
+        self._first = tuple(each for each in self._first if each is not guardrail)
+        self._beside = tuple(each for each in self._beside if each is not guardrail)
+
     async def _watched(self, work: Awaitable[T]) -> T:
         try:
             return await work
@@ -233,12 +242,6 @@ class Guards:
     def _check(self) -> None:
         if self.tripped is not None:
             raise self.tripped
-
-
-async def _looked(waiting: list[_Guardrail], guardrail: _Guardrail, *given: Any) -> None:
-    """Have the input looked at; then that need not be done again."""
-    await guardrail.verdict(*given)
-    waiting.remove(guardrail)
 
 
 async def _nothing() -> None:

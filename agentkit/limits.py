@@ -79,7 +79,7 @@ class Circles:
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._seen: Counter[tuple[str, str, str]] = Counter()
+        self._seen: Counter[tuple[str, str, str]] | None = None
         self._failed = 0
 
     def turn(self, calls: Sequence[ToolCall], results: Sequence[ToolResult]) -> None:
@@ -92,9 +92,10 @@ class Circles:
             return
         told = {result.call_id: result for result in results}
         seen = [(call.name, _canonical(call.arguments), told[call.id].content) for call in calls if call.id in told]
-        self._seen.update(seen)
+        counted = self._seen = Counter() if self._seen is None else self._seen
+        counted.update(seen)
         self._failed = self._failed + 1 if all(result.is_error for result in results) else 0
-        if self._failed >= self._limit or any(self._seen[each] >= self._limit for each in seen):
+        if self._failed >= self._limit or any(counted[each] >= self._limit for each in seen):
             raise LoopDetected("repeats", self._limit)
 
 
