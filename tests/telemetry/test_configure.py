@@ -381,7 +381,7 @@ def test_what_is_flushed_arrives_before_the_program_ends(sink: Sink) -> None:
 import os
 setup = configure("worker", exit_seconds=0.2)
 one_of_each()
-print(setup.flush())
+print(setup.flush(), flush=True)
 os._exit(0)
 """
     assert run(program, sink.url)[0] == "True\n"

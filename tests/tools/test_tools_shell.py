@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -325,5 +326,7 @@ async def test_many_commands_run_at_once(tmp_path: Path) -> None:
     left = "[exit status 0; what it left running was stopped]"
     assert said == {number: f"{number}\n{left}" for number in range(30)}
     assert len(os.listdir("/dev/fd")) <= before + 2  # an event loop's own
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)  # noqa: ASYNC222 (it does not wait)
+    ended = 0
+    with suppress(ChildProcessError):  # raised where there are no children at all; another test's may go on
+        ended, _ = os.waitpid(-1, os.WNOHANG)  # noqa: ASYNC222 (it does not wait)
+    assert ended == 0
