@@ -266,7 +266,7 @@ class Run(Generic[Out]):
         if self.executor.waiting:
             raise RunPaused(f"the run waits for {', '.join(each.tool for each in self.executor.waiting)}")
         self.circles.turn(calls, results)
-        self._hand_off()
+        await self._hand_off()
 
     async def _refuse_the_cut(self, calls: Sequence[ToolCall]) -> None:
         """Run no call of an answer that was cut at the token limit: the last one may say half of what was meant."""
@@ -284,10 +284,12 @@ class Run(Generic[Out]):
     def _hands_over(self, result: ToolResult) -> bool:
         return result.name in self.role.handoffs and not result.is_error
 
-    def _hand_off(self) -> None:
+    async def _hand_off(self) -> None:
         """Go on as another agent, if the last answer has called a tool that says so, before a pause perhaps."""
         for result in takewhile(lambda each: isinstance(each, ToolResult), reversed(self.messages)):
             if isinstance(result, ToolResult) and self._hands_over(result):
+                await self._release()  # nobody goes on from what the first one's server holds
+                self.held = None
                 self._become(result.name)
                 return
 

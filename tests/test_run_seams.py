@@ -11,10 +11,11 @@ import pytest
 from agentkit import Agent, AssistantMessage, Context, Limits, ToolCall, ToolResult, Usage, UserMessage, tool
 from agentkit.errors import ApprovalRefused, ConfigError, GuardrailTripped, LimitExceeded
 from agentkit.guardrails import Guardrails
+from agentkit.models.assistants import AssistantsBackend
 from agentkit.models.base import ModelInfo
 from agentkit.paused import Approved, PausedRun
 from agentkit.recording import Recorder, replay
-from agentkit.testing import ScriptedModel, call
+from agentkit.testing import AssistantsServer, ScriptedModel, call
 from agentkit.window import Summary, Window
 
 pytestmark = pytest.mark.anyio
@@ -171,3 +172,24 @@ async def test_a_thousand_runs_that_begin_at_once_let_a_timer_have_its_turn_in_b
             await anyio.lowlevel.checkpoint()
             seen.append(finished)
     assert max(after - before for before, after in pairwise(seen)) <= 200
+
+
+@pytest.mark.parametrize("where", ["the same server", "another"])
+async def test_who_takes_over_answers_where_a_server_holds_the_answer_of_the_first(where: str) -> None:
+    """After a hand-off, no run of the first agent goes on, nor waits on its server."""
+    asked = list[str]()
+
+    def says(body: dict[str, Any]) -> Any:
+        asked.append(body["messages"][0]["content"])
+        return [call("transfer_to_other")] if len(asked) == 1 else "Other here."
+
+    async with AssistantsServer(says) as server:
+        model = AssistantsBackend("any-name", base_url=server.base_url, api_key="any-key")
+        taking = model if where == "the same server" else ScriptedModel(["Other here."])
+        other = Agent(taking, name="other", instructions="You are the other.")
+        desk = Agent(model, name="desk", instructions="You are the desk.", handoffs=[other])
+        assert (await desk.run("Go.")).output == "Other here."
+        runs = [run for thread in server.threads for run in server.runs(thread["id"])]
+    assert asked == ["You are the desk.", "You are the other."][: len(asked)]
+    assert len(asked) == (2 if where == "the same server" else 1)
+    assert {run["status"] for run in runs} <= {"completed", "cancelled"}
