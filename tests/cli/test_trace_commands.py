@@ -66,7 +66,7 @@ def test_runs_are_added_to_a_file_and_told_apart(cli: Cli, traced: str, shop: st
     assert both.stdout.count("invoke_agent") == 2
     last = cli("trace", "show", traced, "--last")
     assert tree(last.stdout) == ["invoke_agent", "chat m"]
-    assert "no (HTTP 400)" in last.stdout
+    assert "RequestRejected: HTTP 400" in last.stdout
     first = read_traces(traced).traces[0].trace_id
     assert cli("trace", "show", traced, "--trace", first[:12]).stdout.count("invoke_agent") == 1
     errors = cli("trace", "show", traced, "--errors").stdout
