@@ -51,6 +51,9 @@ class OutputType(Generic[Out]):
     """
 
     def __init__(self, kind: type[Out], mode: OutputMode = "native") -> None:
+        given: object = kind
+        if isinstance(given, dict | list | set):
+            raise ConfigError(f"output={given!r:.60}: write a type, such as a dataclass, list[str] or dict[str, int]")
         self.mode = mode
         members = _members(kind)
         rest = [each for each in members if each is not str]

@@ -104,6 +104,11 @@ class PausedRun:
         Raises:
             ApprovalRefused: it is not such JSON, or of a newer agentkit.
         """
+        given: object = data
+        if not isinstance(given, str | bytes | bytearray):
+            raise ApprovalRefused(
+                f"PausedRun.from_json was given {type(given).__name__}; give the text that to_json() wrote"
+            )
         try:
             version = _version(data)
         except (ValueError, RecursionError):

@@ -161,7 +161,9 @@ class Prices:
         """
         if self.of(info) is not None:
             return
+        given = self._given([f"{info.provider}:{info.model}", info.model])
         where = f" at {info.address!r}" if info.address else ""
+        where += f", priced as {given!r}," if isinstance(given, str) else ""
         missing = "" if not self.listed or _is_installed() else ', or pip install "agentkit[prices]"'
         raise ConfigError(
             f"money is limited, and nobody knows what the model {info.model!r} of {info.provider!r}{where} costs: "

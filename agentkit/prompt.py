@@ -1,6 +1,6 @@
 """What a run begins with: the prompt and the history as callers write them -> messages."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import TypeAlias, cast
@@ -26,6 +26,9 @@ def check_history(session: Session | None, history: Sequence[Message]) -> None:
         )
     if not (session is None or isinstance(session, Session)):
         raise ConfigError(f'session={session!r:.100}: write session=Session("...")')
+    given: object = history
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ConfigError(f"history= is {type(history).__name__}; give messages, as RunResult.messages has them")
     if strange := [
         m for m in cast("Sequence[object]", history) if not isinstance(m, UserMessage | AssistantMessage | ToolResult)
     ]:

@@ -45,7 +45,7 @@ class Resumption:
     def __post_init__(self) -> None:
         if not isinstance(self.paused, PausedRun):
             raise ApprovalRefused(
-                f"{self.paused!r:.90} is no PausedRun; PausedRun.from_json(...) makes one of its JSON"
+                f"{type(self.paused).__name__} is no PausedRun; give result.paused, or PausedRun.from_json(...)"
             )
         self.waiting = {each.call_id: each for each in self.paused.waiting}
 
@@ -108,7 +108,10 @@ class Resumption:
             return Stored(messages=self.paused.messages)
         known = await session.store.load(session.id)
         if known.revision != self.paused.revision:
-            raise SessionConflict(f"session {session.id!r} has gone on since the run paused; begin a new run with it")
+            raise SessionConflict(
+                f"session {session.id!r} has gone on since the run paused, or the pause has been answered before; "
+                "begin a new run with it"
+            )
         return known
 
     def _check_calls(self, calls: Mapping[str, ToolCall], tools: ToolRegistry, now: float) -> None:

@@ -1,8 +1,8 @@
 """A run that somebody watches: its events one by one, then its result."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from typing import Generic
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -12,6 +12,8 @@ from .errors import ConfigError
 from .events import Emit, Event, Out, RunResult
 from .loop import Run
 from .messages import UserMessage
+
+_HOW = "write `async with agent.stream(...) as run:`, and inside of it `async for event in run:`"
 
 
 class RunStream(Generic[Out]):
@@ -65,8 +67,34 @@ class RunStream(Generic[Out]):
                 self._error = error  # for the watcher: a task group would wrap it
 
 
+class Watched(AbstractAsyncContextManager[RunStream[Out]]):
+    """What `Agent.stream` gives: a run that begins with its block. Any other use of it says how it is meant."""
+
+    def __init__(self, start: Callable[[Emit], Run[Out]], prompt: UserMessage | None) -> None:
+        self._block = _watching(start, prompt)
+        self._is_used = False
+
+    async def __aenter__(self) -> RunStream[Out]:
+        if self._is_used:
+            raise ConfigError("this stream has been watched before: call agent.stream(...) again")
+        self._is_used = True
+        return await self._block.__aenter__()
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        return await self._block.__aexit__(*error)
+
+    if not TYPE_CHECKING:  # which tells by itself what cannot be done
+
+        def __aiter__(self) -> NoReturn:
+            raise ConfigError(_HOW)
+
+        __await__ = __enter__ = __iter__ = __aiter__
+
+        def __exit__(self, *error: Any) -> None: ...
+
+
 @asynccontextmanager
-async def watch(start: Callable[[Emit], Run[Out]], prompt: UserMessage | None) -> AsyncGenerator[RunStream[Out]]:
+async def _watching(start: Callable[[Emit], Run[Out]], prompt: UserMessage | None) -> AsyncGenerator[RunStream[Out]]:
     """Run beside the watcher's block; leaving the block cancels the run and waits until it has ended."""
     send, receive = anyio.create_memory_object_stream[Event]()
     stream: RunStream[Out] = RunStream(receive)
@@ -84,3 +112,8 @@ async def watch(start: Callable[[Emit], Run[Out]], prompt: UserMessage | None) -
             group.cancel_scope.cancel()
     if left_with is not None:
         raise left_with
+
+
+def watch(start: Callable[[Emit], Run[Out]], prompt: UserMessage | None) -> Watched[Out]:
+    """The run, to be watched in a block."""
+    return Watched(start, prompt)

@@ -64,7 +64,7 @@ class Tool:
         if isinstance(function, Tool):
             return function
         if not callable(function):
-            raise ToolDefinitionError(f"{function!r} is not a function; a tool is a function or another callable")
+            raise ToolDefinitionError(f"{function!r:.60} is not a function; {_way_out(function)}")
         declared = _declared(function)
         if declared.built is not None and declared.built.function is function:
             return declared.built
@@ -188,6 +188,15 @@ def tool(
         return function
 
     return mark if function is None else mark(function)
+
+
+def _way_out(given: object) -> str:
+    """What to write in place of something that is no function."""
+    if hasattr(given, "as_tool"):
+        return "an agent becomes a tool with agent.as_tool()"
+    if isinstance(given, str):
+        return f"load_tools({given!r:.60}) gives the tools of a module or a file"
+    return "a tool is a function or another callable"
 
 
 def _no_option(name: str) -> str:

@@ -212,7 +212,10 @@ class View:
     async def _made(self, messages: Sequence[Message], ask: Ask) -> Summary:
         sum_up = self.window.summarise
         assert sum_up is not None
-        made: object = await (sum_up(messages, ask) if isinstance(sum_up, _ByModel) else sum_up(messages))
+        made: object = sum_up(messages, ask) if isinstance(sum_up, _ByModel) else sum_up(messages)
+        if not isinstance(made, Awaitable):
+            raise ConfigError(f"Window(summarise=...) gave {made!r:.60}: an async function that gives text is needed")
+        made = await made
         if isinstance(made, Summary):
             return made
         if not isinstance(made, str):

@@ -176,6 +176,9 @@ async def replay(agent: Agent[Out], recording: str | Path | Recording, *, deps: 
         ConfigError: the file is no recording, or one of a run that was resumed.
         AgentError: what ended the recorded run.
     """
+    given: object = agent
+    if not isinstance(given, Agent):
+        raise ConfigError(f"replay was given {type(given).__name__}: write replay(agent, recording)")
     playback: Playback[Out] = Playback[Out].of(agent, recording)
     return await playback.run(deps=deps)
 

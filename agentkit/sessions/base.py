@@ -80,6 +80,9 @@ def check_id(session_id: str) -> str:
     Raises:
         ConfigError: it is not one.
     """
+    given: object = session_id
+    if not isinstance(given, str):
+        raise ConfigError(f"session id {given!r:.80}: must be text; write str(...) around it")
     if not session_id or not session_id.isprintable() or len(session_id.encode("utf-8", "replace")) > _ID_BYTES:
         raise ConfigError(f"session id {session_id[:80]!r}: must be 1 to {_ID_BYTES} bytes of printable text")
     return session_id

@@ -10,11 +10,13 @@ _TOLD = 300
 
 def shown(url: str) -> str:
     """The URL without user, password and options."""
-    scheme, _, rest = url.partition("://")
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "", url
     secret, at, place = rest.rpartition("@")
     if re.search("[?#]", secret):
         place = "***"  # whoever wrote it has meant something else by it
-    return f"{scheme}://{'***@' if at else ''}{re.split('[?#]', place)[0]}"
+    return f"{scheme}{separator}{'***@' if at else ''}{re.split('[?#]', place)[0]}"
 
 
 def without_secrets(text: str, url: str) -> str:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from agentkit.errors import ConfigError
+
 from .base import SessionStore, check_id
 from .memory import MemoryStore
 
@@ -15,7 +17,7 @@ class Session:
         store: Where it is kept; in the memory of this object if not given.
 
     Raises:
-        ConfigError: the id is not one.
+        ConfigError: the id is not one, or the store.
     """
 
     id: str
@@ -23,3 +25,8 @@ class Session:
 
     def __post_init__(self) -> None:
         check_id(self.id)
+        store: object = self.store
+        if isinstance(store, str):
+            raise ConfigError(f"Session({self.id!r}, ...): the store is a text; give SqlStore(...) or RedisStore(...)")
+        if isinstance(store, type) or not (hasattr(store, "load") and hasattr(store, "append")):
+            raise ConfigError(f"Session({self.id!r}, {store!r:.80}): the store must have `load` and `append`")

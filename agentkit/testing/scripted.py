@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from pydantic_core import to_json
 
+from agentkit.errors import ConfigError
 from agentkit.messages import AssistantMessage, ToolCall, Usage, call_ids
 from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse, OnDelta, TextDelta, ToolCallDelta
 
@@ -27,9 +28,12 @@ class ScriptedModel:
 
     Raises:
         AssertionError: there are more requests than answers.
+        ConfigError: the script is one text.
     """
 
     def __init__(self, script: "Sequence[Answer | Callable[[ModelRequest], Answer]]") -> None:
+        if isinstance(script, str):
+            raise ConfigError(f"ScriptedModel({script!r:.60}): write a list of answers, ScriptedModel([...])")
         self.script = list(script)
         self.requests: list[ModelRequest] = []
         """The requests so far."""
