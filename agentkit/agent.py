@@ -36,7 +36,7 @@ from .resuming import Resumption
 from .role import Role
 from .sessions import Session
 from .steps import Inline, Steps
-from .stream import RunStream, watch
+from .stream import RunStream, Watched
 from .telemetry import Telemetry
 from .tool import Tool
 from .window import View, Window
@@ -254,7 +254,7 @@ class Agent(Generic[Out]):
         that with `contextlib.aclosing`: a generator that is merely dropped leaves its blocks in another task.
         """
         given = _Given(deps=deps, session=session, history=history, steps=steps, approve=approve)
-        return watch(partial(self._start, given), as_message(prompt))
+        return Watched(partial(self._start, given), as_message(prompt))
 
     def _start(self, given: "_Given", emit: Emit) -> Run[Out]:
         check_history(given.session, given.history)

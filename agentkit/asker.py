@@ -79,7 +79,7 @@ class Asker:
             LimitExceeded: there is not enough left for it.
             ModelError: there is no answer that can be used.
         """
-        if self.view is not None and not isinstance(role.model, HoldsAnswers):  # one may have taken over that keeps all
+        if self.view is not None:
             ask = partial(self._asked_to_sum_up, conversation)
             summary = None if last else self._summary
             messages = await self.view.fit(messages, since=self.since, step=summary, ask=ask)

@@ -36,6 +36,11 @@ class Spent:
     output_tokens: int = 0
     cost: float | None = None
 
+    @property
+    def amounts(self) -> tuple[float, ...]:
+        """What counts towards the limits, in the order of `_SPENT`."""
+        return self.tokens, self.input_tokens, self.output_tokens, self.cost or 0.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Need:
@@ -255,8 +260,7 @@ class Budget:
             spent.cost,
         )
         self._calls = Counter(spent.calls)
-        amounts = (spent.tokens, spent.input_tokens, spent.output_tokens, spent.cost or 0.0)
-        self._spent = dict(zip(_SPENT, amounts, strict=True))
+        self._spent = dict(zip(_SPENT, spent.amounts, strict=True))
 
     def spent(self) -> Spent:
         """What has been spent so far, as a paused run keeps it."""
@@ -284,8 +288,7 @@ class Budget:
         self._calls.update(spent.calls)
         if spent.cost is not None:
             self.cost = (self.cost or 0.0) + spent.cost
-        amounts = (spent.tokens, spent.input_tokens, spent.output_tokens, spent.cost or 0.0)
-        for which, amount in zip(_SPENT, amounts, strict=True):
+        for which, amount in zip(_SPENT, spent.amounts, strict=True):
             self._spent[which] += amount
         extra, shortest = learnt
         self._extra = max(self._extra, extra)

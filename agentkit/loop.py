@@ -294,8 +294,9 @@ class Run(Generic[Out]):
                 return
 
     def _become(self, transfer: str) -> None:
-        self.role = self.role.handoffs[transfer]()
-        self.asker.check(self.role.model)
+        role = self.role.handoffs[transfer]()
+        self.asker.check(role.model)
+        self.role = role
         self.handed += (transfer,)
         if self.role.guardrails is not None:
             self.guards.add(self.role.guardrails)

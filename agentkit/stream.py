@@ -112,8 +112,3 @@ async def _watching(start: Callable[[Emit], Run[Out]], prompt: UserMessage | Non
             group.cancel_scope.cancel()
     if left_with is not None:
         raise left_with
-
-
-def watch(start: Callable[[Emit], Run[Out]], prompt: UserMessage | None) -> Watched[Out]:
-    """The run, to be watched in a block."""
-    return Watched(start, prompt)

@@ -4,7 +4,7 @@ import anyio
 import anyio.lowlevel
 
 AT_ONCE = 64
-"""Runs that begin in one turn of the event loop: together a few milliseconds."""
+"""Runs that begin in one turn of the event loop: together some ten milliseconds."""
 
 _turns: anyio.lowlevel.RunVar[anyio.Semaphore] = anyio.lowlevel.RunVar("agentkit_turns")
 

@@ -41,6 +41,16 @@ def alive(pid: int) -> bool:
         return False
 
 
+def children() -> set[str]:
+    """The processes that this one has begun and not yet seen end, where the system lists them."""
+    found = set[str]()
+    for told in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            if told.read_text().rpartition(")")[2].split()[1] == str(os.getpid()):
+                found.add(told.parent.name)
+    return found
+
+
 async def gone(*pids: str) -> bool:
     """Wait until none of these processes runs: a kill takes a moment."""
     with anyio.move_on_after(10):
@@ -314,7 +324,7 @@ async def test_listed_programs_run_without_a_shell(tmp_path: Path) -> None:
 
 async def test_many_commands_run_at_once(tmp_path: Path) -> None:
     """Each gets its own output, no file stays open, and no ended process waits to be looked after."""
-    before = len(os.listdir("/dev/fd"))
+    before, kept = len(os.listdir("/dev/fd")), children()
     said: dict[int, str] = {}
 
     async def run(number: int) -> None:
@@ -326,6 +336,7 @@ async def test_many_commands_run_at_once(tmp_path: Path) -> None:
     left = "[exit status 0; what it left running was stopped]"
     assert said == {number: f"{number}\n{left}" for number in range(30)}
     assert len(os.listdir("/dev/fd")) <= before + 2  # an event loop's own
+    assert children() == kept
     ended = 0
     with suppress(ChildProcessError):  # raised where there are no children at all; another test's may go on
         ended, _ = os.waitpid(-1, os.WNOHANG)  # noqa: ASYNC222 (it does not wait)
