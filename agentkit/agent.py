@@ -1,14 +1,14 @@
 """An agent: a model, what it is told, what it may do and spend. A description that can be run."""
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Generic, cast, get_args
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 import anyio
-from typing_extensions import Unpack
+from typing_extensions import TypeForm, Unpack
 
 from .approval import Asked, Taint, pause_of
 from .asker import Asker
@@ -19,6 +19,7 @@ from .delegation import agent_tool, handoff_tool
 from .errors import ConfigError
 from .events import Emit, Out, RunResult, to_no_one
 from .executor import Executor
+from .given import GivenToRun, check_agent
 from .guardrails import Guardrails, Guards
 from .history import History
 from .journal import Journal
@@ -30,7 +31,7 @@ from .models.base import ModelBackend, ModelRequest, ModelSettings, OutputMode
 from .paused import Answer, PausedRun
 from .policy import PolicyOptions
 from .prices import Prices
-from .prompt import Prompt, as_message, check_history, mended
+from .prompt import Prompt, as_message, mended
 from .registry import Given, ToolRegistry
 from .resuming import Resumption
 from .role import Role
@@ -43,10 +44,6 @@ from .window import View, Window
 
 if TYPE_CHECKING:
     from .output import OutputType
-
-
-_OPTIONAL: Mapping[str, type] = {"prices": Prices, "window": Window, "guardrails": Guardrails}
-_KINDS: Mapping[str, type] = {"limits": Limits, "settings": ModelSettings, "telemetry": Telemetry, **_OPTIONAL}
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class Agent(Generic[Out]):
     """What the model is told before the conversation."""
     tools: Sequence[Given] | ToolRegistry = ()
     """Functions the model may call, decorated with `@tool` or not, and tools that its server runs."""
-    output: type[Out] = cast("type[Out]", str)
+    output: TypeForm[Out] = cast("TypeForm[Out]", str)
     """The type of the result's `output`: text, or anything that pydantic validates."""
     output_mode: OutputMode | None = None
     """How the model is brought to answer so: `native`, `tool` or `prompted`; the best that it can, if not given."""
@@ -99,31 +96,13 @@ class Agent(Generic[Out]):
     registry: ToolRegistry = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.model, str) or hasattr(self.model, "generate")):
-            raise ConfigError(f'model={self.model!r:.100}: write "wire:model", or give a backend')
-        for name, kind in _KINDS.items():
-            given = getattr(self, name)
-            if not (isinstance(given, kind) or (given is None and name in _OPTIONAL)):
-                raise ConfigError(f"{name}={given!r:.100}: write {name}={kind.__name__}(...)")
-        if not (self.taint in ("approve", "allow") or callable(self.taint)):
-            raise ConfigError(
-                f'taint={self.taint!r:.60}: write "approve" or "allow", or give a function of the Approval'
-            )
-        if not (self.journal is None or hasattr(self.journal, "begin")):
-            raise ConfigError(f"journal={self.journal!r:.100}: write journal=FileJournal({self.journal!r:.100})")
-        tools: object = self.tools
-        if isinstance(tools, str) or not isinstance(tools, Iterable):
-            raise ConfigError(
-                f"tools={self.tools!r:.100}: write a list of functions, or load_tools({self.tools!r:.40})"
-            )
+        check_agent(vars(self))
         registry = self.tools if isinstance(self.tools, ToolRegistry) else ToolRegistry(self.tools)
         object.__setattr__(self, "registry", registry)
-        if self.output_mode not in (None, *get_args(OutputMode)):
-            raise ConfigError(f"output_mode={self.output_mode!r:.60}: write one of {', '.join(get_args(OutputMode))}")
+        if not callable(self.handoffs):
+            _check_agents(self.handoffs)
         if self.output is not str:
-            from .output import OutputType
-
-            OutputType(self.output, self.output_mode or "native")  # refused here, not on the first run
+            _ = self._declared  # refused here, not on the first run
 
     async def run(
         self,
@@ -152,7 +131,7 @@ class Agent(Generic[Out]):
             SessionError: the conversation could not be loaded or stored.
             ConfigError: something is set up wrongly.
         """
-        given = _Given(deps=deps, session=session, history=history, steps=steps, approve=approve)
+        given = GivenToRun(deps=deps, session=session, history=history, steps=steps, approve=approve)
         return await self._start(given, to_no_one).run(as_message(prompt))
 
     async def resume(
@@ -182,8 +161,36 @@ class Agent(Generic[Out]):
             AgentError: as `run` does.
         """
         resumes = Resumption(paused=paused, answers=answers)
-        given = _Given(deps=deps, session=session, steps=steps, approve=approve, resumes=resumes)
+        given = GivenToRun(deps=deps, session=session, steps=steps, approve=approve, resumes=resumes)
         return await self._start(given, to_no_one).run(None)
+
+    def resume_sync(
+        self,
+        paused: PausedRun,
+        answers: Mapping[str, Answer],
+        *,
+        deps: Any = None,
+        session: Session | None = None,
+        approve: Asked | None = "pause",
+    ) -> RunResult[Out]:
+        """Go on with a run that has paused, from code that is not async; see `resume`."""
+        resumed = partial(self.resume, paused, answers, deps=deps, session=session, approve=approve)
+        return _to_the_end(resumed, "resume")
+
+    def resume_stream(
+        self,
+        paused: PausedRun,
+        answers: Mapping[str, Answer],
+        *,
+        deps: Any = None,
+        session: Session | None = None,
+        steps: Steps | None = None,
+        approve: Asked | None = "pause",
+    ) -> AbstractAsyncContextManager[RunStream[Out]]:
+        """Go on with a run that has paused, while watching: see `resume`, and `stream` for how it is watched."""
+        resumes = Resumption(paused=paused, answers=answers)
+        given = GivenToRun(deps=deps, session=session, steps=steps, approve=approve, resumes=resumes)
+        return Watched(partial(self._start, given), None, called="resume_stream")
 
     async def run_within(
         self, context: Context[Any], prompt: Prompt, *, deps: Any = None, history: Sequence[Message] = ()
@@ -203,11 +210,11 @@ class Agent(Generic[Out]):
             LimitExceeded: a limit of this agent or of the other run was reached, or `Limits.depth`.
             AgentError: as `run` does.
         """
-        outer: object = context.caller
+        outer: object = getattr(context, "caller", None)
         if not isinstance(outer, Caller):
             raise ConfigError(f"run_within({context!r:.100}): give the Context that a tool was called with")
         emit = to_no_one if context.progress is to_nobody else context.progress
-        given = _Given(
+        given = GivenToRun(
             deps=outer.deps if deps is None else deps,
             history=history,
             approve=None if pause_of(outer.approve) else outer.approve,
@@ -233,9 +240,8 @@ class Agent(Generic[Out]):
         approve: Asked | None = None,
     ) -> RunResult[Out]:
         """Run to the end, from code that is not async; see `run`."""
-        if _in_event_loop():
-            raise ConfigError("run_sync was called in an event loop; use `await agent.run(...)` there")
-        return anyio.run(partial(self.run, prompt, deps=deps, session=session, history=history, approve=approve))
+        run = partial(self.run, prompt, deps=deps, session=session, history=history, approve=approve)
+        return _to_the_end(run, "run")
 
     def stream(
         self,
@@ -253,16 +259,10 @@ class Agent(Generic[Out]):
         block early cancels the run. Where the block stands in an async generator of your own, let its caller close
         that with `contextlib.aclosing`: a generator that is merely dropped leaves its blocks in another task.
         """
-        given = _Given(deps=deps, session=session, history=history, steps=steps, approve=approve)
+        given = GivenToRun(deps=deps, session=session, history=history, steps=steps, approve=approve)
         return Watched(partial(self._start, given), as_message(prompt))
 
-    def _start(self, given: "_Given", emit: Emit) -> Run[Out]:
-        check_history(given.session, given.history)
-        if not (given.approve is None or callable(given.approve) or pause_of(given.approve)):
-            raise ConfigError(
-                f"approve={given.approve!r:.90}: give a function that takes an Approval and says True or False, "
-                'or "pause"'
-            )
+    def _start(self, given: GivenToRun, emit: Emit) -> Run[Out]:
         outer, role, steps = given.outer, self._role, given.steps or Inline()
         paused = given.resumes.paused if given.resumes else None
         run_id = paused.run_id if paused else uuid.uuid4().hex
@@ -310,19 +310,25 @@ class Agent(Generic[Out]):
         return resolve_model(self.model)
 
     @cached_property
-    def _output(self) -> "OutputType[Out]":
+    def _declared(self) -> "OutputType[Out]":
+        """The output type, as far as it is known before the backend is."""
         from .output import OutputType  # on first use: pydantic costs more than the whole of `import agentkit`
 
-        if self.output is str:
-            return OutputType(self.output)
+        return OutputType(self.output, self.output_mode or "native")
+
+    @cached_property
+    def _output(self) -> "OutputType[Out]":
         modes = self._backend.info.output_modes
-        if self.output_mode not in (None, *modes):
+        if self.output is str or self.output_mode in modes:
+            return self._declared
+        if self.output_mode is not None:
             raise ConfigError(f"output_mode={self.output_mode!r}: {self._backend!r:.60} knows {', '.join(modes)}")
-        return OutputType(self.output, self.output_mode or modes[0])
+        return self._declared.by(modes[0])
 
     @cached_property
     def _role(self) -> Role[Out]:
         others = self.handoffs() if callable(self.handoffs) else self.handoffs
+        _check_agents(others)
         taking_over = {other.handoff_tool.name: other for other in others}
         for name, other in taking_over.items():
             if other.output != self.output:
@@ -378,23 +384,16 @@ class Agent(Generic[Out]):
         return agent_tool(named, told, policy, self.run_within)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Given:
-    """What the caller gives to one run besides the prompt."""
-
-    deps: Any = None
-    session: Session | None = None
-    history: Sequence[Message] = ()
-    steps: Steps | None = None
-    approve: Asked | None = None
-    resumes: Resumption | None = None
-    outer: Caller | None = None
-    """What makes the tool calls of the run that this one is a part of."""
+def _check_agents(given: object) -> None:
+    if not isinstance(given, Sequence) or not all(isinstance(each, Agent) for each in given):
+        raise ConfigError(f"handoffs={given!r:.90}: write a list of agents")
 
 
-def _in_event_loop() -> bool:
+def _to_the_end(run: Callable[[], Awaitable[RunResult[Out]]], name: str) -> RunResult[Out]:
     try:
         anyio.get_current_task()
     except (RuntimeError, anyio.NoEventLoopError):
-        return False
-    return True
+        pass  # and not here: what the run raises did not come of this error
+    else:
+        raise ConfigError(f"{name}_sync was called in an event loop; use `await agent.{name}(...)` there")
+    return anyio.run(run)

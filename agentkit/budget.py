@@ -72,6 +72,8 @@ class Hold:
 NOTHING = Hold()
 _ROUNDING = 1e-9
 """US dollars by which a sum of amounts may be wrong."""
+_DIGITS = 12
+"""To which amounts are added up: floats say 0.00021, and not 0.00020999999999999998."""
 _SPENT: tuple[str, ...] = ("tokens", "input_tokens", "output_tokens", "cost")
 _FREE: Mapping[str, float] = MappingProxyType(dict.fromkeys(_SPENT, 0.0))
 
@@ -246,7 +248,7 @@ class Budget:
         for budget in self.levels():
             budget.usage += usage
             if cost is not None:
-                budget.cost = (budget.cost or 0.0) + cost
+                budget.cost = round((budget.cost or 0.0) + cost, _DIGITS)
             spent = budget._spent
             for which, amount in zip(_SPENT, (tokens, input, output, cost or 0.0), strict=True):
                 spent[which] += amount
@@ -287,7 +289,7 @@ class Budget:
         self.tool_calls += spent.tool_calls
         self._calls.update(spent.calls)
         if spent.cost is not None:
-            self.cost = (self.cost or 0.0) + spent.cost
+            self.cost = round((self.cost or 0.0) + spent.cost, _DIGITS)
         for which, amount in zip(_SPENT, spent.amounts, strict=True):
             self._spent[which] += amount
         extra, shortest = learnt

@@ -1,11 +1,11 @@
 """The conversation of one run, and the session that keeps it."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .cancellation import is_cancelled
-from .errors import AgentError, SessionConflict, SessionError, said
+from .errors import AgentError, ConfigError, SessionConflict, SessionError, said
 from .messages import AssistantMessage, Message, UserMessage, is_tainted
 from .sessions import Session, Stored
 from .steps import Steps, Work
@@ -116,3 +116,13 @@ def _length(message: Message) -> int:
     else:
         text = message.text if isinstance(message, UserMessage) else message.content
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def require_words(messages: Sequence[Message], instructions: str) -> None:
+    """Make sure that there is something to answer.
+
+    Raises:
+        ConfigError: nobody has said anything.
+    """
+    if not (messages or instructions):
+        raise ConfigError("there is nothing to answer: give a prompt, or history= or session= with what was said")

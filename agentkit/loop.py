@@ -1,7 +1,7 @@
 """The loop: ask the model, run the tools it asks for, tell it the results, until it answers or a limit is hit."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import takewhile
@@ -32,10 +32,10 @@ from .errors import (
 from .events import Emit, LimitReached, ModelAnswered, Out, RunFinished, RunResult
 from .executor import Executor
 from .guardrails import Guards
-from .history import History, session_errors
+from .history import History, require_words, session_errors
 from .limits import Circles
-from .messages import AssistantMessage, Message, ToolCall, ToolResult, Usage, UserMessage, unanswered
-from .models.base import HoldsAnswers
+from .messages import AssistantMessage, Message, ToolCall, ToolResult, Usage, UserMessage, last_answer, unanswered
+from .models.base import HoldsAnswers, in_turn
 from .paused import PausedRun
 from .resuming import Resumption
 from .role import Role
@@ -143,26 +143,25 @@ class Run(Generic[Out]):
         return await self._stopped(RunTimeout("seconds", seconds or 0))
 
     async def drive(self, prompt: UserMessage | None) -> RunResult[Out]:
-        """The loop itself.
-
-        A history that ends in unanswered tool calls is a paused run; they are answered first.
-        """
+        """The loop itself."""
         await self._begin(prompt)
+        async with nullcontext() if self.budget.parent else in_turn(self.role.model):
+            answer = await self._ask()
         while True:
-            answer = await self.guards.beside(self._ask, self.messages, self._about)
             if answer.tool_calls and not self.role.output.answers(answer):
                 await self._act()
-                continue
-            try:
-                output = await self._read(answer)
-            except OutputError as error:
-                self._ask_again(answer, str(error))
-                continue
-            await self.history.store()
-            return self._result(output)
+            else:
+                try:
+                    output = await self._read(answer)
+                except OutputError as error:
+                    self._ask_again(answer, str(error))
+                else:
+                    await self.history.store()
+                    return self._result(output)
+            answer = await self._ask()
 
     async def _begin(self, prompt: UserMessage | None) -> None:
-        """What was said before, and what the user says now."""
+        """What was said before, calls that a pause has left unanswered, and what the user says now."""
         await self._load()
         said = [] if prompt is None else [prompt]
         if unanswered(self.messages):
@@ -171,6 +170,7 @@ class Run(Generic[Out]):
         if said:
             self.asker.since = len(self.messages)
         self.messages.extend(said)
+        require_words(self.messages, self.role.request.instructions)
         await turn()
 
     async def _read(self, answer: AssistantMessage) -> Out:
@@ -225,9 +225,13 @@ class Run(Generic[Out]):
         """One last model call, which may call no tools."""
         why = f"not run: the run has reached its limit of {error.limit:g} {error.which}; answer now, with what you have"
         self.messages.extend(self.executor.settle(unanswered(self.messages), why))
-        return await self._read(await self.guards.beside(partial(self._ask, last=True), self.messages, self._about))
+        return await self._read(await self._ask(last=True))
 
-    async def _ask(self, *, last: bool = False) -> AssistantMessage:
+    def _ask(self, *, last: bool = False) -> Awaitable[AssistantMessage]:
+        """One model call, beside those who look at the input."""
+        return self.guards.beside(partial(self._asked, last=last), self.messages, self._about)
+
+    async def _asked(self, *, last: bool) -> AssistantMessage:
         """One model call: its answer, which is now the conversation's last message."""
         self.budget.require_iteration(last=last)
         await self.executor.offer(self.messages)
@@ -253,7 +257,7 @@ class Run(Generic[Out]):
 
     async def _run(self, calls: Sequence[ToolCall]) -> None:
         if self.held is None:
-            self.held = self.taken_up = _last_answer(self.messages)
+            self.held = self.taken_up = last_answer(self.messages)
         self.budget.require_iteration()
         if not self.finish_reason:
             await self.executor.offer(self.messages)  # a paused run: no model call has asked which tools there are
@@ -264,7 +268,8 @@ class Run(Generic[Out]):
         self.messages.extend(results)
         await self.history.store()
         if self.executor.waiting:
-            raise RunPaused(f"the run waits for {', '.join(each.tool for each in self.executor.waiting)}")
+            tools = ", ".join(each.tool for each in self.executor.waiting)
+            raise RunPaused(f"the run waits for {tools}; go on with agent.resume(result.paused, {{...}})")
         self.circles.turn(calls, results)
         await self._hand_off()
 
@@ -392,7 +397,3 @@ class Run(Generic[Out]):
     def _conversation(self) -> str | None:
         """What traces call the conversation."""
         return self.history.session.id if self.history.session else self.conversation
-
-
-def _last_answer(messages: Sequence[Message]) -> AssistantMessage | None:
-    return next((message for message in reversed(messages) if isinstance(message, AssistantMessage)), None)

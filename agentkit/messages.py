@@ -258,6 +258,11 @@ def is_tainted(messages: Iterable[Message]) -> bool:
     return any(bool(m.hosted_calls) if isinstance(m, AssistantMessage) else m.untrusted for m in messages)
 
 
+def last_answer(messages: Sequence[Message]) -> AssistantMessage | None:
+    """What the model has said last."""
+    return next((message for message in reversed(messages) if isinstance(message, AssistantMessage)), None)
+
+
 def unanswered(messages: Sequence[Message]) -> tuple[ToolCall, ...]:
     """The tool calls at the end of a conversation that have no result yet, in the order asked.
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Generic, Literal, Union, cast, get_args, get_
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import ErrorDetails, from_json
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, TypeForm
 
 from .elsewhere import arguments_of, nobody
 from .errors import ConfigError, InvalidArguments, OutputError
@@ -50,11 +50,12 @@ class OutputType(Generic[Out]):
         ConfigError: the type has no JSON form.
     """
 
-    def __init__(self, kind: type[Out], mode: OutputMode = "native") -> None:
+    def __init__(self, kind: TypeForm[Out], mode: OutputMode = "native") -> None:
         given: object = kind
         if isinstance(given, dict | list | set):
             raise ConfigError(f"output={given!r:.60}: write a type, such as a dataclass, list[str] or dict[str, int]")
         self.mode = mode
+        self._kind = kind
         members = _members(kind)
         rest = [each for each in members if each is not str]
         self.is_text = not rest
@@ -65,6 +66,10 @@ class OutputType(Generic[Out]):
         elif rest:
             without_words: Any = Union[tuple(rest)]  # noqa: UP007
             self._forms = (_form(without_words if self.takes_words and mode != "native" else kind),)
+
+    def by(self, mode: OutputMode) -> "OutputType[Out]":
+        """The same type, to which the model is brought in this way."""
+        return self if mode == self.mode else OutputType(self._kind, mode)
 
     @cached_property
     def format(self) -> OutputFormat | None:

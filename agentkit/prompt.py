@@ -1,38 +1,15 @@
 """What a run begins with: the prompt and the history as callers write them -> messages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from .caller import INTERRUPTED
 from .errors import ConfigError
 from .messages import AssistantMessage, FilePart, ImagePart, Message, Part, TextPart, ToolResult, UserMessage, clean
-from .sessions import Session
 
 Prompt: TypeAlias = str | Sequence[Part | str] | UserMessage | None
-
-
-def check_history(session: Session | None, history: Sequence[Message]) -> None:
-    """Make sure that a run is told in one way only what was said before.
-
-    Raises:
-        ConfigError: it is told in two, or in none that is known.
-    """
-    if session is not None and history:
-        raise ConfigError(
-            "give either session= or history=: the session has a history of its own; "
-            "to begin one with messages, write `await store.append(id, messages, revision=0)`"
-        )
-    if not (session is None or isinstance(session, Session)):
-        raise ConfigError(f'session={session!r:.100}: write session=Session("...")')
-    given: object = history
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise ConfigError(f"history= is {type(history).__name__}; give messages, as RunResult.messages has them")
-    if strange := [
-        m for m in cast("Sequence[object]", history) if not isinstance(m, UserMessage | AssistantMessage | ToolResult)
-    ]:
-        raise ConfigError(f"history= holds {strange[0]!r:.100}; give messages, as RunResult.messages has them")
 
 
 def mended(history: Sequence[Message]) -> list[Message]:

@@ -13,8 +13,6 @@ from .events import Emit, Event, Out, RunResult
 from .loop import Run
 from .messages import UserMessage
 
-_HOW = "write `async with agent.stream(...) as run:`, and inside of it `async for event in run:`"
-
 
 class RunStream(Generic[Out]):
     """The events of a run, to be read with `async for`; the watcher sets the pace.
@@ -68,15 +66,24 @@ class RunStream(Generic[Out]):
 
 
 class Watched(AbstractAsyncContextManager[RunStream[Out]]):
-    """What `Agent.stream` gives: a run that begins with its block. Any other use of it says how it is meant."""
+    """What `Agent.stream` gives: a run that begins with its block. Any other use of it says how it is meant.
 
-    def __init__(self, start: Callable[[Emit], Run[Out]], prompt: UserMessage | None) -> None:
+    Args:
+        start: Makes the run.
+        prompt: What the user says.
+        called: The agent's method that gives it.
+    """
+
+    def __init__(
+        self, start: Callable[[Emit], Run[Out]], prompt: UserMessage | None, *, called: str = "stream"
+    ) -> None:
+        self._called = called
         self._block = _watching(start, prompt)
         self._is_used = False
 
     async def __aenter__(self) -> RunStream[Out]:
         if self._is_used:
-            raise ConfigError("this stream has been watched before: call agent.stream(...) again")
+            raise ConfigError(f"this stream has been watched before: call agent.{self._called}(...) again")
         self._is_used = True
         return await self._block.__aenter__()
 
@@ -86,7 +93,8 @@ class Watched(AbstractAsyncContextManager[RunStream[Out]]):
     if not TYPE_CHECKING:  # which tells by itself what cannot be done
 
         def __aiter__(self) -> NoReturn:
-            raise ConfigError(_HOW)
+            how = f"`async with agent.{self._called}(...) as run:`"
+            raise ConfigError(f"write {how}, and inside of it `async for event in run:`")
 
         __await__ = __enter__ = __iter__ = __aiter__
 

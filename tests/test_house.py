@@ -39,6 +39,7 @@ LAYERS: dict[str, list[Place]] = {
         "review.*",
     ],
     "models": [
+        "turns",
         "models.base",
         "models.retry",
         "models.sse",
@@ -56,7 +57,6 @@ LAYERS: dict[str, list[Place]] = {
     ],
     "runs": [
         "cancellation",
-        "turns",
         "prices",
         "paused",
         "events",
@@ -81,6 +81,7 @@ LAYERS: dict[str, list[Place]] = {
         "stream",
         "sse",
         "prompt",
+        "given",
         "delegation",
         "agent",
         "agent_file",

@@ -109,6 +109,31 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[AgentError], str]] = {
         ApprovalRefused,
         "give result.paused",
     ),
+    "instructions that are a list": (
+        lambda: Agent("chat:m", instructions=untyped(["Be kind."])),
+        ConfigError,
+        "instructions=['Be kind.']: must be text",
+    ),
+    "steps that are a path": (
+        lambda: agent().run("Hi", steps="run.jsonl"),
+        ConfigError,
+        "write steps=Recorder('run.jsonl')",
+    ),
+    "hand-offs that are one agent": (
+        lambda: Agent(ScriptedModel(["Hi."]), handoffs=agent()).run("Hi"),
+        ConfigError,
+        "write a list of agents",
+    ),
+    "hand-offs that are names": (
+        lambda: Agent(ScriptedModel(["Hi."]), handoffs=untyped(["till"])).run("Hi"),
+        ConfigError,
+        "write a list of agents",
+    ),
+    "a run within nothing": (
+        lambda: agent().run_within(None, "Hi"),
+        ConfigError,
+        "give the Context that a tool was called with",
+    ),
     "an alias for a price that nobody knows": (
         lambda: Prices({"mine": "azure:nothing"}, listed=False).require(ModelInfo(provider="openai", model="mine")),
         ConfigError,

@@ -1,8 +1,9 @@
 """Runs with everything switched on, cancelled from outside wherever they wait."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -179,10 +180,23 @@ HOWS = [("asyncio", "scope"), ("asyncio", "task"), ("asyncio", "twice"), ("trio"
 
 @pytest.mark.parametrize(("anyio_backend", "how"), HOWS, ids=["-".join(each) for each in HOWS])
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
-async def test_a_run_can_be_cancelled_wherever_it_waits(desk: Desk, how: How, streamed: bool) -> None:
+async def test_a_run_can_be_cancelled_wherever_it_waits(
+    desk: Desk, anyio_backend: str, how: How, streamed: bool
+) -> None:
     """At the N-th checkpoint for N = 1, 2, 3 ... until the run ends before: nothing of it is left, and what is stored
     is accepted by the strictest provider and says truthfully what happened.
+
+    Each way takes every fourth checkpoint, and all of them together take all; `make sweep` takes all in each way.
     """
+    first = 1 + HOWS.index((anyio_backend, how))
+    assert await _cancelled_everywhere(desk, how, streamed, at=range(first, 10_000, len(HOWS))) > 30
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize(("anyio_backend", "how"), HOWS, ids=["-".join(each) for each in HOWS])
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+async def test_a_run_can_be_cancelled_at_every_checkpoint(desk: Desk, how: How, streamed: bool) -> None:
+    """The same, one after the other."""
     assert await _cancelled_everywhere(desk, how, streamed) > 30
 
 
@@ -208,17 +222,20 @@ async def no_task_left(desk: Desk) -> AsyncGenerator[None]:
 
 
 async def _cancelled_everywhere(
-    desk: Desk, how: How, streamed: bool, look: Callable[[], AbstractAsyncContextManager[Any]] | None = None
+    desk: Desk,
+    how: How,
+    streamed: bool,
+    look: Callable[[], AbstractAsyncContextManager[Any]] | None = None,
+    at: Iterable[int] = range(1, 10_000),
 ) -> int:
-    """How many checkpoints there were."""
+    """How many checkpoints there were; the run is cancelled `at` some of them."""
     look = look or partial(nothing_left_behind, telemetry=desk.spans.telemetry)
     await desk.run(Session("first", Store()), streamed)  # what is opened once and kept, is open
-    n, ended = 0, False
+    n, places, ended = 0, iter(at), False
     while not ended:
         ended = True  # once all at a look are: on a busy machine, a single run may take far fewer checkpoints
         async with look():  # around several: it costs more than a run
-            for _ in range(_RUNS_AT_A_LOOK):
-                n += 1
+            for n in islice(places, _RUNS_AT_A_LOOK):
                 session = Session(f"s{n}", Store())
                 ended = await ends_within(n, partial(desk.run, session, streamed), how) and ended
                 desk.check((await session.store.load(session.id)).messages)

@@ -1,12 +1,14 @@
 """The seam to whoever answers: a `ModelRequest` goes in, a `ModelResponse` comes out."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from agentkit.errors import ConfigError
 from agentkit.messages import AssistantMessage, HostedCall, Message, Usage
 from agentkit.registry import ToolRegistry
+from agentkit.turns import Places
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,6 +176,21 @@ class ModelBackend(Protocol):
             ModelError: there was no answer, or none that can be used.
         """
         ...
+
+
+@runtime_checkable
+class HasPlaces(Protocol):
+    """A backend that sends only so many requests at once: where there are none left, runs begin later."""
+
+    @property
+    def places(self) -> Places:
+        """Those of this event loop."""
+        ...
+
+
+def in_turn(model: ModelBackend) -> AbstractAsyncContextManager[None]:
+    """Where a run does its first model call: behind what others, that have begun, ask of the model."""
+    return model.places.beginning() if isinstance(model, HasPlaces) else nullcontext()
 
 
 @runtime_checkable

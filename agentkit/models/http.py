@@ -19,6 +19,7 @@ import anyio
 from anyio.lowlevel import RunVar, current_token
 
 from agentkit.errors import BadResponse, ConfigError, ModelError
+from agentkit.turns import Places
 
 from .base import ModelInfo
 from .reading import CLOSE_SECONDS, Watch, bounded, close, leave, pieces, whole
@@ -194,7 +195,7 @@ class Door:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._limit = anyio.Semaphore(server.concurrency, fast_acquire=True)
+        self.places = Places(server.concurrency)
         self._lanes: list[_Lane] = []
         self._closer = self._close_when_the_loop_ends()
 
@@ -206,7 +207,7 @@ class Door:
         """
         from .http_errors import mapped
 
-        async with self._limit, self._lane() as client:
+        async with self.places, self._lane() as client:
             watch = self._watch(client, call)
             response = await self._send(client, call, watch)
             try:
@@ -229,7 +230,7 @@ class Door:
             ModelError: the request failed, the connection broke in the middle, or the block raised it; no key stands
                 in it.
         """
-        async with self._limit, self._lane() as client:
+        async with self.places, self._lane() as client:
             watch = self._watch(client, call)
             response = await self._send(client, call, watch)
             chunks = pieces(response)

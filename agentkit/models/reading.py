@@ -11,6 +11,7 @@ import anyio
 import anyio.lowlevel
 
 from agentkit.errors import BadResponse, ModelTimeout
+from agentkit.turns import turn
 
 CLOSE_SECONDS = 2.0
 _PIECE = 65_536
@@ -119,6 +120,7 @@ async def pieces(response: Any) -> AsyncGenerator[bytes]:
     Raises:
         BadResponse: it is not compressed as it says, or in a way that was not asked for.
     """
+    await turn()  # hundreds of answers that come at once are read one after the other
     raw = response.aiter_raw()
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     ended = False

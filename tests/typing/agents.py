@@ -5,9 +5,9 @@ A line with an ignore comment must not check: where it does, the comment is unus
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 
 from dataclasses import dataclass, replace
-from typing import assert_type
+from typing import Annotated, Any, Literal, TypedDict, assert_type
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from agentkit import (
     Agent,
@@ -26,6 +26,7 @@ from agentkit import (
     tool,
 )
 from agentkit.models.base import ModelInfo, OnDelta
+from agentkit.paused import Approved, PausedRun
 
 
 class Answer(BaseModel):
@@ -36,6 +37,10 @@ class Answer(BaseModel):
 @dataclass
 class Place:
     city: str
+
+
+class Row(TypedDict):
+    sku: str
 
 
 @tool
@@ -49,13 +54,26 @@ typed = Agent("chat:m", output=Answer, tools=[units_left, len], limits=Limits(it
 assert_type(text, Agent[str])
 assert_type(typed, Agent[Answer])
 assert_type(Agent("chat:m", output=Place), Agent[Place])
+assert_type(Agent("chat:m", output=str), Agent[str])
 assert_type(Agent("chat:m", output=int), Agent[int])
+assert_type(Agent("chat:m", output=Row), Agent[Row])
 assert_type(Agent("chat:m", output=list[Place]), Agent[list[Place]])
+assert_type(Agent("chat:m", output=dict[str, int]), Agent[dict[str, int]])
+assert_type(Agent("chat:m", output=tuple[int, Answer]), Agent[tuple[int, Answer]])
+assert_type(Agent("chat:m", output=Answer | Place), Agent[Answer | Place])
+assert_type(Agent("chat:m", output=Answer | str), Agent[Answer | str])
+assert_type(Agent("chat:m", output=int | None), Agent[int | None])
+assert_type(Agent("chat:m", output=list[Answer] | None), Agent[list[Answer] | None])
+assert_type(Agent("chat:m", output=Literal["yes", "no"]), Agent[Literal["yes", "no"]])
+assert_type(Agent("chat:m", output=Annotated[int, Field(ge=1)]), Agent[int])
+assert_type(Agent("chat:m", output=Any), Agent[Any])
 assert_type(replace(typed, model="assistants:m"), Agent[Answer])
 
 Agent()  # type: ignore[call-arg]
 Agent("chat:m", "be brief")  # type: ignore[call-arg]
 Agent("chat:m", output=3)  # type: ignore[arg-type]
+Agent("chat:m", output=[int])  # type: ignore[arg-type]
+Agent("chat:m", output={"sku": str})  # type: ignore[arg-type]
 Agent("chat:m", tools=units_left)  # type: ignore[arg-type]
 Agent("chat:m", tools=["units_left"])  # type: ignore[list-item]
 Agent("chat:m", limits={"iterations": 3})  # type: ignore[arg-type]
@@ -80,9 +98,31 @@ async def a_run_returns_what_the_agent_promises(session: Session) -> None:
     await text.run("hello", session="a session's name")  # type: ignore[arg-type]
 
 
-def a_sync_run_returns_the_same() -> None:
+async def what_a_union_is_narrows() -> None:
+    said = (await Agent("chat:m", output=Answer | Literal["no", "yes"] | list[int] | None).run("hello")).output
+    match said:
+        case Answer():
+            assert_type(said.left, int)
+        case list():
+            assert_type(said, list[int])
+        case None:
+            pass
+        case _:
+            assert_type(said, Literal["no", "yes"])
+
+
+def a_sync_run_returns_the_same(paused: PausedRun) -> None:
     assert_type(text.run_sync("hello").output, str)
     assert_type(typed.run_sync("hello").output, Answer)
+    assert_type(typed.resume_sync(paused, {"call_1": Approved()}), RunResult[Answer])
+
+
+async def a_paused_run_goes_on_to_the_same(paused: PausedRun) -> None:
+    assert_type(await typed.resume(paused, {"call_1": Approved()}), RunResult[Answer])
+    async with typed.resume_stream(paused, {"call_1": Approved()}) as run:
+        assert_type(run, RunStream[Answer])
+    await typed.resume("paused", {})  # type: ignore[arg-type]
+    await typed.resume(paused, {"call_1": True})  # type: ignore[dict-item]
 
 
 async def a_stream_is_a_run_that_is_watched() -> None:

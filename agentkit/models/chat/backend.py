@@ -9,6 +9,7 @@ from agentkit.errors import ConfigError, ConnectionFailed, ModelTimeout
 from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse, OnDelta
 from agentkit.models.http import CONCURRENCY, LARGEST, REQUEST_SECONDS, Call, Server, masked
 from agentkit.models.retry import Retry, attempts
+from agentkit.turns import Places
 
 from .decode import StreamDecoder, decode
 from .encode import encode
@@ -58,6 +59,11 @@ class ChatBackend:
     def info(self) -> ModelInfo:
         """Who will answer."""
         return self.server.info(self.model)
+
+    @property
+    def places(self) -> Places:
+        """What may be asked at once, in this event loop."""
+        return self.server.door().places
 
     async def generate(self, request: ModelRequest, on_delta: OnDelta | None = None) -> ModelResponse:
         """Ask for one answer; see `ModelBackend`."""
