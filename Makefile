@@ -6,6 +6,7 @@
 VENV := .venv
 RUN := $(VENV)/bin/python
 SHARED := -n auto --maxprocesses=4 --dist worksteal
+export PYTHONDONTWRITEBYTECODE := # empty: tests start hundreds of programs, each of which would compile agentkit anew
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -21,7 +22,7 @@ demo: $(VENV)/demo.stamp ## An agent with tools, on a small model in this proces
 
 test: $(VENV)/dev.stamp ## Run the tests
 	$(RUN) -m pytest $(SHARED) -m 'not sweep and not local_model'
-	$(RUN) -m pytest -m local_model
+	$(RUN) -m pytest -m local_model $$(grep -rlw local_model tests --include='test_*.py')
 
 check: $(VENV)/dev.stamp ## Lint, formatting, types
 	$(RUN) -m ruff check .

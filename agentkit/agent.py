@@ -81,7 +81,7 @@ class Agent(Generic[Out]):
     """Agents with the same output that this one may hand the conversation over to; a function, where they know each
     other."""
     telemetry: Telemetry = Telemetry()
-    """Where its spans go."""
+    """Where its spans, metrics and events go."""
     prices: Prices | None = None
     """What model calls cost; where money is limited and this is None, those that genai-prices lists."""
     window: Window | None = None
@@ -274,7 +274,7 @@ class Agent(Generic[Out]):
         guards = Guards()
         if self.guardrails is not None:
             guards.add(self.guardrails)
-        asker = Asker(budget=budget, steps=steps, telemetry=self.telemetry, emit=emit, prices=prices, view=view)
+        asker = Asker(budget=budget, steps=steps, spans=self.telemetry.run(), emit=emit, prices=prices, view=view)
         asker.check(role.model)
         caller = Caller(
             tools=role.tools,
@@ -282,7 +282,7 @@ class Agent(Generic[Out]):
             run_id=run_id,
             agent=self.name,
             budget=budget,
-            telemetry=self.telemetry,
+            spans=asker.spans,
             emit=emit,
             approve=given.approve,
             taint=self.taint,
@@ -298,7 +298,7 @@ class Agent(Generic[Out]):
             asker=asker,
             executor=Executor(tools=role.tools, caller=caller, steps=steps),
             steps=steps,
-            telemetry=self.telemetry,
+            spans=asker.spans,
             emit=emit,
             guards=guards,
             resumes=given.resumes,
@@ -340,6 +340,7 @@ class Agent(Generic[Out]):
         told = "\n\n".join(filter(None, (clean(self.instructions), output.instructions)))
         return Role(
             agent=self.name,
+            description=self.description,
             model=self._backend,
             request=ModelRequest(
                 messages=(), instructions=told, tools=tools, output=output.format, settings=self.settings

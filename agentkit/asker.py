@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .budget import NOTHING, Budget, Hold, Need
 from .errors import ConfigError, ModelError
@@ -25,8 +25,12 @@ from .prices import Prices
 from .registry import ToolRegistry
 from .role import Role
 from .steps import Steps, Work
-from .telemetry import Telemetry
+from .telemetry import Spans
 from .window import Summary, View
+
+if TYPE_CHECKING:
+    from .telemetry.nothing import NoSpans
+    from .telemetry.spans import ChatSpan
 
 _BYTES_PER_TOKEN = 4
 """A rough figure, for what is not known yet, and for providers that do not say."""
@@ -38,7 +42,7 @@ class Asker:
 
     budget: Budget
     steps: Steps
-    telemetry: Telemetry
+    spans: Spans
     emit: Emit
     prices: Prices | None = None
     """What calls cost; None if nobody asks."""
@@ -62,7 +66,6 @@ class Asker:
         role: Role[Any],
         messages: Sequence[Message],
         tools: ToolRegistry,
-        conversation: str | None,
         *,
         last: bool = False,
     ) -> ModelResponse:
@@ -72,17 +75,16 @@ class Asker:
             role: Who is asked.
             messages: What has been said.
             tools: Those that the model may call.
-            conversation: What traces call the conversation.
             last: Whether this is the last call of a run at its limit, which may call no tools.
 
         Raises:
             LimitExceeded: there is not enough left for it.
             ModelError: there is no answer that can be used.
         """
+        whole = messages
         if self.view is not None:
-            ask = partial(self._asked_to_sum_up, conversation)
             summary = None if last else self._summary
-            messages = await self.view.fit(messages, since=self.since, step=summary, ask=ask)
+            messages = await self.view.fit(messages, since=self.since, step=summary, ask=self._asked_to_sum_up)
         step = self.steps.reserve("model", ModelResponse)
         need = self._need(role, messages)
         hold = await self.budget.hold(need, last=last)
@@ -99,9 +101,9 @@ class Asker:
             )
             estimate = Usage(input_tokens=need.input)
             with self._failures_paid(role.model.info, estimate):
-                response = await step(Work(request, lambda: self._generate(role, request, conversation)))
-            estimate = replace(estimate, output_tokens=bytes_of([response.message]) // _BYTES_PER_TOKEN)
-            self._spend(role, response, estimate)
+                make = partial(self._generate, role, request, estimate, compacted=messages is not whole)
+                response = await step(Work(request, make))
+            self._spend(role.model.info, response, estimate)
             return response
         finally:
             self.budget.release(hold)
@@ -135,29 +137,41 @@ class Asker:
             self.budget.release(self._for_summary)
             self._for_summary = NOTHING
 
-    async def _asked_to_sum_up(
-        self, conversation: str | None, model: ModelBackend, request: ModelRequest
-    ) -> ModelResponse:
+    async def _asked_to_sum_up(self, model: ModelBackend, request: ModelRequest) -> ModelResponse:
         """The response of a model that makes a summary: reserved, and inside a span."""
         size = bytes_of(request.messages) + len(request.instructions.encode())
         need = Need(input=size // _BYTES_PER_TOKEN, output=request.settings.max_tokens, price=self._price(model.info))
         hold = self._for_summary = await self.budget.hold(need)
         request = replace(request, longest_answer=hold.longest, tokens_left=self.budget.tokens_left)
-        with (
-            self._failures_paid(model.info, Usage(input_tokens=need.input)),
-            self.telemetry.chat(model.info, request, conversation, stream=False) as span,
-        ):
-            response = await model.generate(request)
-            span.answered(response)
-            return response
+        estimate = Usage(input_tokens=need.input)
+        with self._failures_paid(model.info, estimate), self.spans.summary(model.info, request) as span:
+            return await self._seen(span, model, request, estimate, None)
 
-    async def _generate(self, role: Role[Any], request: ModelRequest, conversation: str | None) -> ModelResponse:
+    async def _generate(
+        self, role: Role[Any], request: ModelRequest, estimate: Usage, *, compacted: bool
+    ) -> ModelResponse:
         on_delta, info = None if self.emit is to_no_one else self.emit, role.model.info
-        with self.telemetry.chat(info, request, conversation, stream=on_delta is not None) as span:
-            response = await role.model.generate(request, on_delta and _watching(on_delta, role.output.reader()))
-            if not isinstance(response, ModelResponse):
-                raise ConfigError(f"{role.model!r} gave {response!r:.100}; a backend's generate gives a ModelResponse")
-            span.answered(response)
+        with self.spans.chat(info, request, stream=on_delta is not None, compacted=compacted) as span:
+            watching = on_delta and span.watching(_watching(on_delta, role.output.reader()))
+            return await self._seen(span, role.model, request, estimate, watching)
+
+    async def _seen(
+        self,
+        span: "ChatSpan | NoSpans",
+        model: ModelBackend,
+        request: ModelRequest,
+        estimate: Usage,
+        on_delta: OnDelta | None,
+    ) -> ModelResponse:
+        """The model's response, of which its span is told: also of one that cannot be used."""
+        try:
+            response: object = await model.generate(request, on_delta)
+        except ModelError as error:
+            span.used(error.spent, partial(self._cost, model.info, "", error.spent))
+            raise
+        if not isinstance(response, ModelResponse):
+            raise ConfigError(f"{model!r} gave {response!r:.100}; a backend's generate gives a ModelResponse")
+        span.answered(response, partial(self._cost_of, model.info, response, estimate))
         return response
 
     def _need(self, role: Role[Any], messages: Sequence[Message]) -> Need:
@@ -176,16 +190,25 @@ class Asker:
         prices.require(info)
         return lambda input, output: prices.most(info, info.model, input, output) or 0.0
 
-    def _spend(self, role: Role[Any], response: ModelResponse, estimate: Usage) -> None:
-        """Count what an answer used: tokens that the provider does not report as estimated, also for their price."""
-        used = response.usage
-        if not response.usage_pending:
-            used = _known(used, estimate)
-        cost = self._cost(role.model.info, response.model, used)
+    def _spend(self, info: ModelInfo, response: ModelResponse, estimate: Usage) -> None:
+        """Count what an answer used: tokens that the provider does not report as estimated."""
+        cost = self._cost_of(info, response, estimate)
+        estimate = _with_answer(estimate, response)
         self.budget.spend(response.usage, estimate=estimate, pending=response.usage_pending, cost=cost)
+
+    def _cost_of(self, info: ModelInfo, response: ModelResponse, estimate: Usage) -> float | None:
+        """What an answer costs: tokens that the provider does not report as estimated, unless it will report them."""
+        if self.prices is None:
+            return None
+        used = response.usage if response.usage_pending else _known(response.usage, _with_answer(estimate, response))
+        return self._cost(info, response.model, used)
 
     def _cost(self, info: ModelInfo, model: str, usage: Usage) -> float | None:
         return None if self.prices is None else self.prices.cost(info, model, usage)
+
+
+def _with_answer(estimate: Usage, response: ModelResponse) -> Usage:
+    return replace(estimate, output_tokens=bytes_of([response.message]) // _BYTES_PER_TOKEN)
 
 
 def _known(used: Usage, estimate: Usage) -> Usage:

@@ -7,13 +7,12 @@ Peels, each of which adds one thing: `run` a span and errors as words for the mo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from .approval import Asked, Taint, permit, question
 from .budget import Budget
-from .cancellation import is_cancelled
 from .context import Context, to_nobody
 from .errors import InvalidArguments, JournalFailed, ToolDenied, ToolError, ToolFailed, ToolTimeout, said
 from .events import ApprovalNeeded, Emit, ToolFinished, ToolProgress, ToolStarted, to_no_one
@@ -25,9 +24,13 @@ from .paused import Answer, Answered, Denied, Pause, Waiting, digest, fingerprin
 from .prices import Prices
 from .registry import ToolRegistry
 from .results import shorten, to_content
-from .telemetry import Telemetry
+from .telemetry import Spans
+from .telemetry.nothing import NOTHING, NoSpans
 from .tool import Tool
-from .wording import as_json, canonical, ended, is_failure, masked, words
+from .wording import as_json, came_to, canonical, ended, is_failure, is_for_the_model, masked, words
+
+if TYPE_CHECKING:
+    from .telemetry.spans import ToolSpan
 
 _NOTE_SECONDS = 30.0
 _NOTE_SECONDS_WHEN_LEAVING = 2.0
@@ -66,6 +69,7 @@ class Pending:
     """What the tool gave."""
     calls: int = 0
     """Calls of other tools that it has made."""
+    span: "ToolSpan | NoSpans" = NOTHING
 
     def taint(self) -> None:
         """Its tool has got something untrusted: what it does with that, and what it gives, is to be seen so."""
@@ -82,7 +86,7 @@ class Caller:
     run_id: str
     agent: str
     budget: Budget
-    telemetry: Telemetry
+    spans: Spans
     emit: Emit
     approve: Asked | None = None
     journal: Journal | None = None
@@ -99,16 +103,18 @@ class Caller:
     async def run(self, pending: Pending) -> ToolResult:
         """The result of a call. What goes wrong in a tool is its result; only what must end the run is raised."""
         call = pending.call
-        description = self.tools[call.name].description if call.name in self.tools else ""
-        with self.telemetry.tool(self.agent, call, description) as span:
+        tool = self.tools.by_name.get(call.name)
+        with self.spans.tool(call, tool, asked_by_model=pending.by is None) as span:
+            pending.span = span
             try:
                 pending.value = await self._in_time(pending)
                 result = self._told(pending)
             except BaseException as error:
-                if error is self.guards.tripped or not _is_for_the_model(error):
+                if error is self.guards.tripped or not is_for_the_model(error):
                     raise
                 span.failed(error)
                 result = self._failed(pending, error)
+                span.gave(result)
                 if pending.begun and self.tools[call.name].policy.errors == "raise" and is_failure(error):
                     pending.result = result
                     raise self._fatal(pending, ToolFailed(f"{call.name}: {result.content}")) from error
@@ -118,6 +124,7 @@ class Caller:
                 pending.result = result
                 raise self._fatal(pending, pending.fatal)
             told = await self.guards.result(call, result, lambda: self.context(pending))
+            span.gave(told)
             pending.value = pending.value if told is result else told  # a tool gets no more than the model would
             return told
 
@@ -227,7 +234,11 @@ class Caller:
         if asked is not None:
             if callable(self.approve):
                 await self.emit(ApprovalNeeded(call=pending.call))
-            await permit(asked, self.approve)
+            began = anyio.current_time()
+            try:
+                await permit(asked, self.approve)
+            finally:
+                pending.span.approved(anyio.current_time() - began)
 
     async def waits(self, pending: Pending, pause: Pause) -> Waiting | None:
         """What a call waits for, if it does; one that would be refused anyway does not."""
@@ -283,7 +294,7 @@ class Caller:
             pending.value = await self._guarded(pending, tool, context)
             told = self._told(pending)
         except BaseException as error:
-            await self._note(_failed(effect, error, tool), error)
+            await self._note(came_to(effect, error, tool), error)
             raise
         await self._note(replace(effect, state="completed", result=None if told.secret else told))
         return pending.value
@@ -310,7 +321,10 @@ class Caller:
         key = ""
         if tool.policy.cache is not None:
             key = canonical(tool, pending.call.arguments)
-        return await tool.guard.call(lambda: self._timed(pending, tool, context), key)
+        value = await tool.guard.call(lambda: self._timed(pending, tool, context), key)
+        if not pending.begun:
+            pending.span.cached()
+        return value
 
     async def _timed(self, pending: Pending, tool: Tool, context: Context[Any]) -> Any:
         seconds = tool.policy.timeout or self.budget.limits.tool_seconds
@@ -379,22 +393,5 @@ def _known(earlier: Effect, effect: Effect, tool: Tool) -> ToolResult | None:
     raise ToolFailed(INTERRUPTED)
 
 
-def _failed(effect: Effect, error: BaseException, tool: Tool) -> Effect:
-    """How a call has ended that raised: by itself, or stopped from outside."""
-    if not isinstance(error, Exception):
-        return replace(effect, state="unknown")
-    hide = tool.policy.errors == "hide"
-    text = type(error).__name__ if tool.secret_result or tool.arguments.secrets else words(error, hide=hide)
-    told = ToolResult(call_id="", name=effect.tool, content=text, is_error=True, untrusted=tool.policy.gives_untrusted)
-    return replace(effect, state="unknown" if isinstance(error, ToolTimeout) else "completed", result=told)
-
-
 def _journal_failed(error: Exception) -> str:
     return f"the journal failed with {type(error).__name__}: {said(error)}"
-
-
-def _is_for_the_model(error: BaseException) -> bool:
-    """Whether this went wrong in the tool; if not, it must end the run."""
-    if isinstance(error, JournalFailed):
-        return False
-    return isinstance(error, Exception | anyio.get_cancelled_exc_class()) and not is_cancelled(error)

@@ -80,6 +80,8 @@ class ModelError(AgentError):
     """Seconds after which the server wants to be asked again, where it says so."""
     spent: Usage = Usage()
     """What the answer used that cannot be used itself, where the provider says so; the run's usage includes it."""
+    retries: Sequence[Any] = ()
+    """The attempts that failed before, each as `Retrying`."""
 
     def __init__(self, message: str, *, status: int | None = None, request_id: str | None = None) -> None:
         super().__init__(message)

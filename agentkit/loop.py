@@ -41,7 +41,7 @@ from .resuming import Resumption
 from .role import Role
 from .sessions import Stored
 from .steps import Beginning, FollowsRuns, Inline, Steps, Work
-from .telemetry import Telemetry
+from .telemetry import Spans
 from .turns import turn
 
 _CLOSE_SECONDS = 30.0
@@ -62,7 +62,7 @@ class Run(Generic[Out]):
     asker: Asker
     executor: Executor
     steps: Steps
-    telemetry: Telemetry
+    spans: Spans
     emit: Emit
     guards: Guards
     finish_reason: str = ""
@@ -78,7 +78,6 @@ class Run(Generic[Out]):
     """Whether the last answer was cut in a tool call."""
     conversation: str | None = None
     """What the server calls the conversation, where it keeps it."""
-    trace_id: str | None = None
     resumes: Resumption | None = None
     """The pause that this run goes on from, until it is taken up."""
     pauses: int = 0
@@ -116,18 +115,17 @@ class Run(Generic[Out]):
 
     async def _spanned(self, prompt: UserMessage | None) -> RunResult[Out]:
         """The loop, inside a span and a deadline, with an orderly end however it ends."""
-        role = self.role
-        with self.telemetry.agent(role.agent, role.model.info, role.request, self._conversation) as span:
-            self.trace_id = span.trace_id
+        session, follows = self.history.session, self.resumes.paused.trace if self.resumes else None
+        with self.spans.begin(self.role, session.id if session else None, follows=follows):
             self.budget.begin()
             try:
                 result = await self._timed(prompt)
+                self.spans.came_to(result)
             except BaseException as error:
                 await self._close(error)
                 raise
             finally:
                 self.budget.end()
-                span.spent(self.budget.usage, self.finish_reason, self._conversation)
         await self.emit(RunFinished(result=result))
         return result
 
@@ -236,7 +234,7 @@ class Run(Generic[Out]):
         self.budget.require_iteration(last=last)
         await self.executor.offer(self.messages)
         tools = self.executor.caller.tools
-        response = await self.asker.ask(self.role, self.messages, tools, self._conversation, last=last)
+        response = await self.asker.ask(self.role, self.messages, tools, last=last)
         response = keyed(response, f"{self.id}:{self.budget.iterations}")
         self.finish_reason, self.results_within = response.finish_reason, response.results_within
         self.held = response.message if response.message.tool_calls else None
@@ -296,6 +294,7 @@ class Run(Generic[Out]):
                 await self._release()  # nobody goes on from what the first one's server holds
                 self.held = None
                 self._become(result.name)
+                self.spans.speaks(self.role)
                 return
 
     def _become(self, transfer: str) -> None:
@@ -321,13 +320,16 @@ class Run(Generic[Out]):
             with session_errors():
                 self.history.begin_with(await step(lambda: resumes.take_up(self.role.tools, session, caller)))
             self.executor.resumes, self.resumes = resumes, None
+        self.spans.speaks(self.role)
 
     async def _release(self) -> None:
         """Tell a server that waits for tool results that none will come; what it used is known now."""
         answer = self.held
         if answer is not None and isinstance(self.role.model, HoldsAnswers):
             model, step = self.role.model, self.steps.reserve("release", Usage)
-            self.budget.spend(await step(Work(answer, lambda: model.release(answer))))
+            used = await step(Work(answer, lambda: model.release(answer)))
+            self.spans.released(used)
+            self.budget.spend(used)
 
     async def _close(self, error: BaseException) -> None:
         """Leave a history that a provider accepts and that says what happened, whatever ended the run.
@@ -376,6 +378,7 @@ class Run(Generic[Out]):
                 session=session.id if session else None,
                 revision=self.history.revision,
                 spent=self.budget.spent(),
+                trace=self.spans.traceparent,
             )
         return RunResult(
             value=output,
@@ -390,10 +393,5 @@ class Run(Generic[Out]):
             stopped=stopped,
             paused=paused,
             conversation=self.conversation,
-            trace_id=self.trace_id,
+            trace_id=self.spans.trace_id,
         )
-
-    @property
-    def _conversation(self) -> str | None:
-        """What traces call the conversation."""
-        return self.history.session.id if self.history.session else self.conversation

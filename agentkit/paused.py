@@ -88,6 +88,8 @@ class PausedRun:
     revision: int = 0
     """The session's revision; if that has moved on, the run cannot."""
     spent: Spent = field(default_factory=Spent)
+    trace: str | None = None
+    """The span of the run, as a `traceparent`, where it was recorded."""
     version: Literal[1] = 1
 
     def __hash__(self) -> int:
@@ -95,7 +97,8 @@ class PausedRun:
 
     def to_json(self) -> str:
         """The run as JSON."""
-        return _adapter().dump_json(self).decode()
+        left_out = {"trace"} if self.trace is None else None  # so that an older agentkit can read it
+        return _adapter().dump_json(self, exclude=left_out).decode()
 
     @classmethod
     def from_json(cls, data: str | bytes) -> "PausedRun":

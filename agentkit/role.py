@@ -19,6 +19,8 @@ class Role(Generic[Out]):
     """An agent, as far as the loop has to know it. A hand-off puts another in its place."""
 
     agent: str
+    description: str = ""
+    """What the agent is good for, as others are told of it."""
     model: ModelBackend
     request: ModelRequest
     """What each model call has in common; the messages are added."""

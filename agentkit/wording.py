@@ -1,10 +1,16 @@
 """What is written of a call: its arguments as JSON, and what goes wrong in words for a model."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from .errors import InvalidArguments, ToolError, ToolTimeout, said
+import anyio
+
+from .cancellation import is_cancelled
+from .errors import InvalidArguments, JournalFailed, ToolError, ToolTimeout, said
 from .invoke import is_async
+from .journal import Effect
+from .messages import ToolResult
 from .results import shorten
 from .tool import Tool
 
@@ -69,6 +75,23 @@ def ended(tool: Tool) -> str:
     """What has become of a call that took too long."""
     killed = is_async(tool.function) or tool.policy.isolation
     return "was stopped" if killed else "was given up; it may still take effect"
+
+
+def came_to(effect: Effect, error: BaseException, tool: Tool) -> Effect:
+    """How a call has ended that raised: by itself, or stopped from outside."""
+    if not isinstance(error, Exception):
+        return replace(effect, state="unknown")
+    hide = tool.policy.errors == "hide"
+    text = type(error).__name__ if tool.secret_result or tool.arguments.secrets else words(error, hide=hide)
+    told = ToolResult(call_id="", name=effect.tool, content=text, is_error=True, untrusted=tool.policy.gives_untrusted)
+    return replace(effect, state="unknown" if isinstance(error, ToolTimeout) else "completed", result=told)
+
+
+def is_for_the_model(error: BaseException) -> bool:
+    """Whether this went wrong in the tool; if not, it must end the run."""
+    if isinstance(error, JournalFailed):
+        return False
+    return isinstance(error, Exception | anyio.get_cancelled_exc_class()) and not is_cancelled(error)
 
 
 def _leaves(value: Any) -> Iterator[str]:

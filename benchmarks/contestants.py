@@ -5,8 +5,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from . import task
-from .scenarios import ASSISTANTS, HTTPX2, NO_AIOHTTP, OPENAI, TRACED, Scenario
+from . import task, telemetry
+from .scenarios import ASSISTANTS, HTTPX2, MEASURED, NO_AIOHTTP, OPENAI, TRACED, UNSEEN, Scenario
 
 Conversation = Callable[[], Awaitable[str]]
 """A conversation about to begin: call it for the last answer."""
@@ -16,7 +16,7 @@ Contestant = Callable[[], Conversation]
 
 def contestant(name: str, scenario: Scenario, url: str) -> Contestant:
     """The contestant of that name, with its client made and its modules imported."""
-    makers = {OPENAI: openai_loop, HTTPX2: httpx2_loop, ASSISTANTS: assistants_agent}
+    makers = {OPENAI: openai_loop, HTTPX2: httpx2_loop, ASSISTANTS: assistants_agent, UNSEEN: telemetry.alone}
     return makers.get(name, agentkit_agent)(scenario, url)
 
 
@@ -135,31 +135,4 @@ def set_the_stage(name: str) -> Callable[[], object]:
     """What a contestant needs of its process before it begins; returns what belongs to the end of a repetition."""
     if name == NO_AIOHTTP:
         sys.modules["aiohttp"] = None  # type: ignore[assignment]  # to import it now fails
-    return tracing() if name == TRACED else lambda: None
-
-
-def tracing() -> Callable[[], object]:
-    """Trace as in production, to nowhere: the SDK, a batch processor, an exporter that drops. Content stays off."""
-    from collections.abc import Sequence
-
-    from opentelemetry import trace
-    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-
-    class Dropping(SpanExporter):
-        spans = 0
-
-        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-            self.spans += len(spans)
-            return SpanExportResult.SUCCESS
-
-    provider = TracerProvider()
-    exporter = Dropping()
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-
-    def flush() -> None:
-        provider.force_flush()
-        assert exporter.spans, "tracing was on, but no span came out"
-
-    return flush
+    return telemetry.set_up(metrics=name == MEASURED) if name in (TRACED, MEASURED) else lambda: None

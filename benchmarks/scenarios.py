@@ -6,6 +6,8 @@ OPENAI = "openai SDK loop"
 HTTPX2 = "httpx2 loop"
 AGENTKIT = "agentkit"
 TRACED = "agentkit, traced"
+MEASURED = "agentkit, traced and measured"
+UNSEEN = "telemetry alone, not set up"
 NO_AIOHTTP = "agentkit, no aiohttp"
 ASSISTANTS = "agentkit, assistants"
 
@@ -16,7 +18,8 @@ class Scenario:
 
     title: str
     clock: str
-    """`"cpu"` (of the client's process, per model round trip) or `"wall"` (of the whole crowd)."""
+    """`"cpu"` (of the client's process, per model round trip), `"wall"` (of the whole crowd), or `"held"` (the longest
+    time for which nobody else gets a turn in the event loop)."""
     rounds: int
     """Answers of the model that ask for tools; one more, a text, ends the conversation."""
     calls: int = 1
@@ -31,6 +34,7 @@ class Scenario:
     """Milliseconds the server waits before it answers."""
     repetitions: int
     contestants: tuple[str, ...]
+    baseline: str = OPENAI
 
     @property
     def round_trips(self) -> int:
@@ -51,7 +55,16 @@ ONE_CALL = Scenario(
     rounds=10,
     conversations=8,
     repetitions=15,
-    contestants=(*EVERYONE, TRACED, ASSISTANTS),
+    contestants=(*EVERYONE, ASSISTANTS),
+)
+TELEMETRY = Scenario(
+    title="Telemetry, 10 rounds x 1 call",
+    clock="cpu",
+    rounds=10,
+    conversations=8,
+    repetitions=15,
+    contestants=(AGENTKIT, UNSEEN, TRACED, MEASURED),
+    baseline=AGENTKIT,
 )
 EIGHT_CALLS = Scenario(
     title="10 rounds x 8 calls",
@@ -80,5 +93,15 @@ CROWD = Scenario(
     repetitions=5,
     contestants=EVERYONE,
 )
+THRONG = Scenario(
+    title="2000 agents at once, 5 rounds x 1 call, 50 ms latency",
+    clock="held",
+    rounds=5,
+    agents=2000,
+    latency=50,
+    repetitions=3,
+    contestants=(HTTPX2, AGENTKIT),
+    baseline=HTTPX2,
+)
 
-SCENARIOS = (ONE_CALL, EIGHT_CALLS, LONG_HISTORY, CROWD)
+SCENARIOS = (ONE_CALL, TELEMETRY, EIGHT_CALLS, LONG_HISTORY, CROWD, THRONG)

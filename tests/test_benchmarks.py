@@ -14,9 +14,9 @@ def test_the_benchmarks_run_and_compare_everybody() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     tables = json.loads(done.stdout)["tables"]
-    assert len(tables) == 7
+    assert len(tables) == 9
     for table in tables:
         ratios = table["ratio"]
         assert ratios[table["baseline"]] == 1.0
-        assert len(ratios) > 2
+        assert len(ratios) > 1
         assert all(ratio > 0 for ratio in ratios.values())

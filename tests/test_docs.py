@@ -23,7 +23,6 @@ from docs_runner import blocks, same
 import agentkit
 from agentkit import Limits, ModelSettings, Tool
 from agentkit.models.assistants import AssistantsBackend
-from agentkit.telemetry import semconv
 from agentkit.testing import AssistantsServer, ChatServer, call
 from agentkit.testing.reply import Reply, ScriptedReply
 
@@ -320,12 +319,6 @@ def test_every_setting_is_in_the_table() -> None:
 def test_every_option_of_the_assistants_backend_is_in_the_table() -> None:
     """Whoever has such a server finds what can be set."""
     assert first_column("assistants.md", "The backend") == [field.name for field in fields(AssistantsBackend)]
-
-
-def test_every_attribute_of_a_span_is_in_the_table() -> None:
-    """Whoever builds a dashboard knows what is there."""
-    names = {value for name, value in vars(semconv).items() if name.isupper() and "." in value} - {semconv.SCHEMA_URL}
-    assert set(first_column("telemetry.md", "What spans there are")) == names
 
 
 def test_annotations_become_what_the_table_says() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from agentkit import ConfigError, Limits, Telemetry, Tool, ToolCall, ToolFailed, ToolRegistry, ToolResult
+from agentkit import ConfigError, Limits, Tool, ToolCall, ToolFailed, ToolRegistry, ToolResult
 from agentkit.approval import Approval
 from agentkit.budget import Budget
 from agentkit.caller import Caller
@@ -16,6 +16,7 @@ from agentkit.events import to_no_one
 from agentkit.executor import Executor
 from agentkit.loader import available_tools
 from agentkit.steps import Inline
+from agentkit.telemetry.nothing import NOTHING
 
 from .failures import OK, told
 from .screen import first_line
@@ -71,7 +72,7 @@ async def _called(tool: Tool, arguments: str) -> ToolResult:
         run_id="agentkit-tools-call",
         agent="",
         budget=Budget(limits=Limits()),
-        telemetry=Telemetry(),
+        spans=NOTHING,
         emit=to_no_one,
         approve=_approved,
     )

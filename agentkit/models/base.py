@@ -96,6 +96,10 @@ class ModelResponse:
     """The attempts that failed before this answer came."""
     results_within: float | None = None
     """Seconds that the results of this answer's tool calls may take; later, the server has given up waiting."""
+    service_tier: str | None = None
+    """How the server says that it was processed: `default`, `priority` ..."""
+    system_fingerprint: str | None = None
+    """What the server's set-up is known by: with another one, the same request may be answered otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +114,8 @@ class ModelInfo:
     in_process: bool = False
     output_modes: tuple[OutputMode, ...] = ("native", "tool", "prompted")
     """How it can be brought to answer in a given form, the best way first."""
+    api: str | None = None
+    """Which of OpenAI's APIs it is asked through, as the conventions spell it: `chat_completions`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

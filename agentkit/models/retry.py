@@ -84,7 +84,7 @@ async def attempts(
             pause = None if told else retry.pause(error, len(failed) + 1, failed[-1].seconds if failed else 0.0)
             spent += error.spent
             if pause is None or anyio.current_time() + pause >= until:
-                _give_up(error, spent, host, len(failed) + 1)
+                _give_up(error, spent, host, failed)
                 raise
             failed.append(Retrying(error=type(error).__name__, attempt=len(failed) + 1, seconds=pause))
         else:
@@ -99,8 +99,8 @@ def _after(failed: list[Retrying], spent: Usage, response: ModelResponse) -> Mod
     return replace(response, retries=(*failed, *response.retries), usage=spent + response.usage)
 
 
-def _give_up(error: ModelError, spent: Usage, host: str, attempt: int) -> None:
-    error.spent = spent
+def _give_up(error: ModelError, spent: Usage, host: str, failed: list[Retrying]) -> None:
+    error.spent, error.retries, attempt = spent, tuple(failed), len(failed) + 1
     if attempt > 1:
         error.add_note(f"{host} was asked {attempt} times")
     if attempt > 1 or isinstance(error, ModelTimeout):

@@ -47,12 +47,16 @@ def guard_logs(client: "AsyncOpenAI") -> None:
         logging.getLogger(name).addFilter(_no_secrets)
 
 
+def keys() -> set[str]:
+    """What may not be shown of all clients there are; some keys are fetched anew for each request."""
+    return {client.api_key for client in list(_clients)}.union(*_clients.values())
+
+
 def _no_secrets(record: logging.LogRecord) -> bool:
     told = shown = record.getMessage()
     for pattern, stars in _IN_LOGS:
         shown = pattern.sub(stars, shown)
-    keys = {client.api_key for client in list(_clients)}.union(*_clients.values())  # some are fetched anew
-    shown = _redacted(shown, _spellings(keys))
+    shown = _redacted(shown, _spellings(keys()))
     if shown != told:
         record.msg, record.args = shown, None
     return True
@@ -72,10 +76,10 @@ def strike(error: ModelError, client: "AsyncOpenAI", request: Any) -> None:
 
 def _secrets(client: "AsyncOpenAI", request: Any) -> list[str]:
     """The client's key, and what the request was sent with: a key may be fetched anew for each request."""
-    keys = {client.api_key, *_sent_with(client)}
+    known = {client.api_key, *_sent_with(client)}
     if request is not None:
-        keys.update(_named([*request.headers.items(), *request.url.params.multi_items()]))
-    return _spellings(keys)
+        known.update(_named([*request.headers.items(), *request.url.params.multi_items()]))
+    return _spellings(known)
 
 
 def _sent_with(client: "AsyncOpenAI") -> Iterator[str]:
@@ -90,11 +94,11 @@ def _named(pairs: Iterable[tuple[str, Any]]) -> Iterator[str]:
 
 
 def _spellings(keys: Iterable[str]) -> list[str]:
-    return sorted({form for key in keys if len(key) > 3 for form in _forms(key)}, key=len, reverse=True)
+    return sorted({form for key in keys if len(key) > 3 for form in forms(key)}, key=len, reverse=True)
 
 
 @lru_cache(maxsize=64)
-def _forms(key: str) -> frozenset[str]:
+def forms(key: str) -> frozenset[str]:
     """A key as it is, in a URL, in base64, and in JSON."""
     quoted = {quote(key, safe=""), quote(key), quote_plus(key)}
     quoted |= {re.sub("%..", lambda match: match[0].lower(), each) for each in quoted}

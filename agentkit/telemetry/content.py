@@ -12,8 +12,8 @@ from agentkit.messages import ToolCall, ToolResult
 from agentkit.models.base import ModelRequest, ModelResponse
 from agentkit.tool import Tool
 
-from . import content_names as s
-from .content_parts import LEAST_BYTES, Called, Conversation, Sizes
+from . import semconv as s
+from .content_parts import LEAST_BYTES, Asked, Called, Conversation, Sizes
 from .content_secrets import Redact
 from .content_size import compact
 from .content_upload import Upload, warn
@@ -121,17 +121,37 @@ class Content:
         Returns:
             Attributes for the event, with structured values; none, if there is no event or no content on events.
         """
-        make = partial(_conversation, request, response)
-        built = self._built(span, make, event=event and self.events)
-        if self.upload is not None and built is not None:
-            self._upload(self.upload, span, make)
-        return built if built and event and self.events else {}
+        wants = event and self.events
+        built = self._built(span, partial(_conversation, request, response, None), event=wants, upload=self.upload)
+        return built if wants else {}
 
-    def run(self, span: "Span", request: ModelRequest, response: ModelResponse | None = None) -> None:
-        """Put what a run was asked, and its last answer, on its span: once, before the span ends."""
-        self._built(span, partial(_conversation, request, response))
+    def run(
+        self,
+        span: "Span",
+        request: ModelRequest,
+        response: ModelResponse | None = None,
+        *,
+        last: ModelRequest | None = None,
+    ) -> None:
+        """Put what a run was asked, and its last answer, on its span: once, before the span ends.
 
-    def tool_call(self, span: "Span", call: ToolCall, tool: Tool | None, result: ToolResult | None = None) -> None:
+        Args:
+            span: The span.
+            request: The first request.
+            response: The last answer; None if there is none.
+            last: The last request: what is secret in it may stand in the answer.
+        """
+        self._built(span, partial(_conversation, request, response, last))
+
+    def tool_call(
+        self,
+        span: "Span",
+        call: ToolCall,
+        tool: Tool | None,
+        result: ToolResult | None = None,
+        *,
+        asked: Asked = (None, None),
+    ) -> None:
         """Put the arguments and the result of a tool call on its span: once, before the span ends.
 
         Args:
@@ -139,26 +159,33 @@ class Content:
             call: The call.
             tool: The tool; None if there is no such tool, and then its arguments are not shown.
             result: What the model reads; None if there is nothing.
+            asked: The last request and its answer: what is secret in them may stand in the result.
         """
-        self._built(span, partial(_called, call, tool, result))
+        self._built(span, partial(_called, call, tool, result, asked))
 
-    def _built(self, span: "Span", make: "_Make", *, event: bool = False) -> dict[str, Any] | None:
-        """The content, which is on the span now, if anybody wants it; None if it cannot be shown."""
+    def _built(
+        self, span: "Span", make: "_Make", *, event: bool = False, upload: Upload | None = None
+    ) -> dict[str, Any]:
+        """The content, if anybody wants it; it is on the span then, and on its way elsewhere."""
+        on_span = self.spans and span.is_recording()
+        if not (on_span or event or upload):
+            return {}
         try:
             total = min(self.total_bytes, _longest_attribute())
-            on_span = self.spans and span.is_recording()
-            if total < LEAST_BYTES and on_span:
-                warn(f"content is left out: attributes are cut at {total} characters ({' or '.join(_LIMITS)})")
+            if total < LEAST_BYTES:
+                if on_span:
+                    warn(f"content is left out: attributes are cut at {total} characters ({' or '.join(_LIMITS)})")
                 on_span, total = False, self.total_bytes
-            if not (on_span or event):
-                return {}
-            built = make(Sizes(text_chars=self.text_chars, total_bytes=total), self.redact)
+            sizes = Sizes(text_chars=self.text_chars, total_bytes=total)
+            built = make(sizes, self.redact) if on_span or event else {}
             if on_span:
                 span.set_attributes({name: compact(value) for name, value in built.items()})
+            if upload is not None:
+                self._upload(upload, span, make)
             return built
         except Exception as error:
             warn(f"content is left out: {type(error).__name__} in what strikes out secrets, or what writes it down")
-            return None
+            return {}
 
     def _upload(self, upload: Upload, span: "Span", make: "_Make") -> None:
         from opentelemetry.trace import format_span_id, format_trace_id
@@ -178,9 +205,13 @@ _Make: TypeAlias = Callable[[Sizes, Redact | None], dict[str, Any]]
 
 
 def _conversation(
-    request: ModelRequest, response: ModelResponse | None, sizes: Sizes, redact: Redact | None
+    request: ModelRequest,
+    response: ModelResponse | None,
+    last: ModelRequest | None,
+    sizes: Sizes,
+    redact: Redact | None,
 ) -> dict[str, Any]:
-    said = Conversation.of(request, response, sizes, redact)
+    said = Conversation.of(request, response, sizes, redact, last)
     found = {
         s.SYSTEM_INSTRUCTIONS: said.instructions(),
         s.INPUT_MESSAGES: said.input(),
@@ -191,9 +222,9 @@ def _conversation(
 
 
 def _called(
-    call: ToolCall, tool: Tool | None, result: ToolResult | None, sizes: Sizes, redact: Redact | None
+    call: ToolCall, tool: Tool | None, result: ToolResult | None, asked: Asked, sizes: Sizes, redact: Redact | None
 ) -> dict[str, Any]:
-    called = Called.of(call, tool, sizes, redact)
+    called = Called.of(call, tool, sizes, redact, asked)
     found = {s.TOOL_CALL_ARGUMENTS: called.arguments()}
     return found if result is None else found | {s.TOOL_CALL_RESULT: called.result(result)}
 

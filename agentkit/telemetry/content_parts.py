@@ -31,6 +31,7 @@ from .content_secrets import HIDDEN, Redact, Redactor, secrets_in, secrets_of, s
 from .content_size import Room, bytes_of
 
 Made: TypeAlias = dict[str, Any]
+Asked: TypeAlias = tuple[ModelRequest | None, ModelResponse | None]
 _Maker: TypeAlias = Callable[[Room], Made]
 _Find: TypeAlias = Callable[[str], Tool | None]
 
@@ -58,7 +59,7 @@ class Sizes:
     text_chars: int
     total_bytes: int
 
-    def room(self, redact: Redact, part: int = 1) -> Room:
+    def room(self, redact: Redactor, part: int = 1) -> Room:
         """Room for a whole attribute, or one of so many parts of it."""
         return Room(self.total_bytes // part * 7 // 8 - _AROUND, self.text_chars, redact)
 
@@ -70,15 +71,19 @@ class Conversation:
     request: ModelRequest
     response: ModelResponse | None
     sizes: Sizes
-    redact: Redact = field(repr=False)
+    redact: Redactor = field(repr=False)
 
     @classmethod
     def of(
-        cls, request: ModelRequest, response: ModelResponse | None, sizes: Sizes, own: Redact | None
+        cls,
+        request: ModelRequest,
+        response: ModelResponse | None,
+        sizes: Sizes,
+        own: Redact | None,
+        last: ModelRequest | None = None,
     ) -> "Conversation":
-        """With all that is known to be secret in it."""
-        said = chain(request.messages, [response.message] if response else ())
-        secrets = secrets_in(said, request.tools.by_name.get)
+        """With all that is known to be secret in it, and in the last request of the same conversation."""
+        secrets = chain(_secrets(request, response), _secrets(last, None))
         return cls(request=request, response=response, sizes=sizes, redact=Redactor(own, secrets))
 
     def instructions(self) -> list[Made]:
@@ -140,12 +145,13 @@ class Called:
     call: ToolCall
     tool: Tool | None
     sizes: Sizes
-    redact: Redact = field(repr=False)
+    redact: Redactor = field(repr=False)
 
     @classmethod
-    def of(cls, call: ToolCall, tool: Tool | None, sizes: Sizes, own: Redact | None) -> "Called":
-        """With all that is known to be secret in it."""
-        return cls(call=call, tool=tool, sizes=sizes, redact=Redactor(own, secrets_of(call, tool)))
+    def of(cls, call: ToolCall, tool: Tool | None, sizes: Sizes, own: Redact | None, asked: Asked) -> "Called":
+        """With all that is known to be secret in it, and in the conversation until then."""
+        secrets = chain(secrets_of(call, tool), _secrets(*asked))
+        return cls(call=call, tool=tool, sizes=sizes, redact=Redactor(own, secrets))
 
     def arguments(self) -> Any:
         """An object, if it is one, and else text."""
@@ -179,6 +185,11 @@ class _Piece:
 class _Built:
     place: tuple[int, int]
     part: Made | None
+
+
+def _secrets(request: ModelRequest | None, response: ModelResponse | None) -> Iterator[str]:
+    said = chain(request.messages if request else (), [response.message] if response else ())
+    return secrets_in(said, request.tools if request else ToolRegistry())
 
 
 def _pieces(messages: Sequence[Message], tools: _Find, *, backwards: bool = False) -> Iterator[_Piece]:
@@ -358,7 +369,7 @@ def _json(text: str) -> Any:
         return None
 
 
-def _definitions(tools: ToolRegistry, sizes: Sizes, redact: Redact) -> Iterator[Made]:
+def _definitions(tools: ToolRegistry, sizes: Sizes, redact: Redactor) -> Iterator[Made]:
     for hosted in tools.hosted:
         yield {"type": hosted.type, "name": hosted.type}
     left = sizes.total_bytes - 2 * _MARK - _AROUND * len(tools.hosted)

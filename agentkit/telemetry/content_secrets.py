@@ -4,18 +4,22 @@ import json
 import os
 import re
 from base64 import b64encode
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-import agentkit.models.secrets as of_clients
 from agentkit.errors import InvalidArguments
 from agentkit.messages import AssistantMessage, Message, ToolCall, ToolResult, clean
+from agentkit.models.secrets import forms, keys
+from agentkit.registry import ToolRegistry
 from agentkit.tool import Tool
 
 Redact: TypeAlias = Callable[[str], str]
 
 HIDDEN = "***"
+MARGIN = 4096
+"""What is looked at beyond a cut, and not shown: as long as a secret in a long text may be."""
 _SHORTEST = 6
 """Characters from which on a secret value is struck out wherever else it appears; shorter ones would be everywhere."""
 
@@ -25,7 +29,7 @@ _SHAPES: Sequence[tuple[tuple[str, ...], re.Pattern[str], str]] = tuple(
         (
             ["private key"],
             r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[^-]*+(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----)?"
-            r"|[A-Za-z0-9+/=\s]{16,}+-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----",
+            r"|(?<![A-Za-z0-9+/=\s])[A-Za-z0-9+/=\s]{16,}+-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----",
             HIDDEN,
         ),
         (["sk-", "rk-", "pk-", "sk_", "rk_"], r"\b[srp]k[-_][A-Za-z0-9_-]{16,}+", HIDDEN),
@@ -35,13 +39,29 @@ _SHAPES: Sequence[tuple[tuple[str, ...], re.Pattern[str], str]] = tuple(
         (["xox"], r"\bxox[a-z]-[A-Za-z0-9-]{10,}+", HIDDEN),
         (["aiza"], r"\bAIza[A-Za-z0-9_-]{30,}+", HIDDEN),
         (["hf_", "gsk_", "xai-", "pypi-"], r"\b(?:hf_|gsk_|xai-|pypi-)[A-Za-z0-9_-]{20,}+", HIDDEN),
-        (["eyj"], r"\beyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]*+", HIDDEN),
+        (["eyj"], r"(?<![\w-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]*+", HIDDEN),
         (["bearer", "basic"], r"(?i)\b(bearer|basic)(\s{1,4}+)[\w.~+/=-]{8,}+", rf"\1\2{HIDDEN}"),
+        (["sg.", "dop_v1_"], r"\b(?:SG\.[A-Za-z0-9_-]{16,}+\.|dop_v1_)[A-Za-z0-9_-]{16,}+", HIDDEN),
+        (
+            ["authorization"],
+            r"(?i)(authorization\\{0,3}[\"']?\s{0,4}[:=]\s{0,4}\\{0,3}[\"']?)(?:[\w-]{1,20}\s{1,4})?[^\s\"'\\,;&<>]++",
+            rf"\1{HIDDEN}",
+        ),
+        (
+            ["cookie"],
+            r"(?i)(cookie\\{0,3}[\"']?\s{0,4}[:=]\s{0,4}\\{0,3}[\"']?)[\w.%-]{1,80}+=[^\r\n\"'\\]*+",
+            rf"\1{HIDDEN}",
+        ),
+        (
+            ["auth=", "key=", "token=", "secret=", "password=", "signature=", "sig="],
+            r"(?i)([?&][\w.-]{0,40}?(?:auth|key|token|secret|password|signature|sig)=)[^&#\s'\"]++",
+            rf"\1{HIDDEN}",
+        ),
         (["://"], r"(://)[^/\s@'\"]{1,2000}@", rf"\1{HIDDEN}@"),
         (
-            ["password", "passwd", "passphrase", "secret", "key", "token", "credential", "authorization", "cookie"],
-            r"(?i)((?:passw(?:or)?d|passphrase|secret|(?:api|access|private|secret|account)[-_ ]?key|credentials?"
-            r"|authorization|cookie|token)[\w-]{0,10}\\{0,3}[\"']?\s{0,4}[:=]\s{0,4})"
+            ["password", "passwd", "passphrase", "secret", "key", "token", "credential", "authorization"],
+            r"(?i)((?:passw(?:or)?d|passphrase|secret|(?:api|access|private|secret|account|subscription)[-_ ]?key"
+            r"|credentials?|authorization|token)(?:[_-]?(?:value|key|hash|\d{1,3}))?\\{0,3}[\"']?\s{0,4}[:=]\s{0,4})"
             r"(?:\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|\\\"(?:[^\"\\]|\\[^\"])*+(?:\\\"|\Z)|'[^'\n]*+(?:'|\Z)"
             r"|[^\s\"'\\,;&<>(){}\[\]]++)",
             rf"\1{HIDDEN}",
@@ -58,8 +78,16 @@ _PRIVATE_NAMES = (
     *("password", "passwd", "passphrase", "secret", "token", "apikey", "accesskey", "privatekey", "secretkey"),
     *("authorization", "credential", "credentials", "cookie"),
 )
-_PRIVATE_VARIABLE = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)$", re.IGNORECASE)
+_PRIVATE_VARIABLE = re.compile(
+    r"(?i)(?:^|_)(?:(?:api|access|secret|private|signing|encryption|account|subscription)_?key"
+    r"|token|secret|password|passwd|credentials)$"
+)
 _DATA_URL = re.compile(r"(?i)\bdata:([\w.+-]{1,60}/[\w.+-]{1,80}+)?(?:;[\w.+=-]{1,80}){0,8}?;base64,([\w+/=%-]*+)")
+
+
+_MOST_TOOLS = 1000
+_secretive: OrderedDict[str, Tool] = OrderedDict()
+"""Tools with secret arguments that were seen, by name."""
 
 
 class Redactor:
@@ -75,6 +103,13 @@ class Redactor:
         self._own = own
         spelled = {form for secret in {*secrets, *_of_clients(), *_of_environment()} for form in _spelled(secret)}
         self._spelled = sorted(spelled, key=len, reverse=True)
+        self._long = [form for form in self._spelled if len(form) > MARGIN]
+
+    def long(self, text: str) -> str:
+        """A text without the secrets that a cut at `MARGIN` could halve."""
+        for secret in self._long:
+            text = text.replace(secret, HIDDEN)
+        return text
 
     def __call__(self, text: str) -> str:
         """A text without secrets, which JSON takes.
@@ -109,13 +144,23 @@ def size(encoded: str) -> int:
     return len(encoded.rstrip("=")) * 3 // 4
 
 
-def secrets_in(messages: Iterable[Message], tools: Callable[[str], Tool | None]) -> Iterator[str]:
-    """The values of a conversation that tools declare secret: arguments, and results."""
+def secrets_in(messages: Iterable[Message], tools: ToolRegistry) -> Iterator[str]:
+    """The values of a conversation that tools declare secret: arguments, and results.
+
+    Args:
+        messages: The conversation, also what was said with tools of another agent that handed over.
+        tools: Those that the agent has now.
+    """
+    for tool in tools:
+        if tool.arguments.secrets:
+            _secretive[tool.name] = tool
+    while len(_secretive) > _MOST_TOOLS:
+        _secretive.popitem(last=False)
     for message in messages:
         match message:
             case AssistantMessage(tool_calls=calls):
                 for call in calls:
-                    yield from secrets_of(call, tools(call.name))
+                    yield from secrets_of(call, tools.by_name.get(call.name) or _secretive.get(call.name))
             case ToolResult(secret=True, content=content, full=full):
                 yield from _long((content, full))
 
@@ -143,7 +188,7 @@ def _long(texts: Iterable[str | None]) -> Iterator[str]:
 
 
 def _of_clients() -> Iterator[str]:
-    return (key for key in _keys() if len(key) >= _SHORTEST_KEY)
+    return (key for key in keys() if len(key) >= _SHORTEST_KEY)
 
 
 def _of_environment() -> Iterator[str]:
@@ -151,10 +196,12 @@ def _of_environment() -> Iterator[str]:
     return (value for value in found if len(value) >= _SHORTEST_KEY)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _spelled(secret: str) -> frozenset[str]:
     """A secret as it is, and as it stands in a URL, in JSON, in JSON in JSON, and in base64 of more than itself."""
-    found = set(_forms(secret))
+    if len(secret) > MARGIN:
+        return frozenset({secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]})
+    found = set(forms(secret))
     found |= {json.dumps(form)[1:-1] for form in found} | {repr(secret)[1:-1]}
     if len(secret) >= _SHORTEST_IN_BASE64:
         for before in range(3):
@@ -171,7 +218,3 @@ def _shapeless(text: str) -> str:
             if any(map(lower.__contains__, hints)):
                 text = pattern.sub(shown, text)
     return text
-
-
-_keys: Callable[[], set[str]] = getattr(of_clients, "keys", set)
-_forms: Callable[[str], frozenset[str]] = getattr(of_clients, "forms", lambda key: frozenset({key}))

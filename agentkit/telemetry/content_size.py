@@ -5,12 +5,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .content_secrets import HIDDEN, Redact, is_private, without_bytes
+from .content_secrets import HIDDEN, MARGIN, Redactor, is_private, without_bytes
 
 DEPTH = 16
 """Lists and objects inside each other: readers of protobuf give up at 100 messages, and each of these is three."""
-_MARGIN = 4096
-"""What is redacted beyond a cut, and not shown: the longest secret that a cut could halve."""
 _WORD = 200
 _LEAST = 16
 _SPARE = 60
@@ -27,23 +25,23 @@ def bytes_of(value: Any) -> int:
     return len(compact(value).encode())
 
 
-def shown(text: str, limit: int, redact: Redact) -> str:
+def shown(text: str, limit: int, redact: Redactor) -> str:
     """A text without secrets; of one with more than `limit` characters, head and tail, and how much is left out."""
-    text, half = without_bytes(text), limit // 2
-    if len(text) <= limit + 4 * _MARGIN:
+    text, half = redact.long(without_bytes(text)), limit // 2
+    if len(text) <= limit + 4 * MARGIN:
         whole = redact(text)
         if len(whole) <= limit:
             return whole
         return f"{whole[:half]}\n… {len(whole) - 2 * half} characters omitted …\n{whole[len(whole) - half :]}"
-    head = redact(text[: half + 2 * _MARGIN])[:-_MARGIN][:half]
-    tail = redact(text[len(text) - half - 2 * _MARGIN :])[_MARGIN:]
+    head = redact(text[: half + 2 * MARGIN])[:-MARGIN][:half]
+    tail = redact(text[len(text) - half - 2 * MARGIN :])[MARGIN:]
     return f"{head}\n… {len(text) - 2 * half} characters omitted …\n{tail[max(0, len(tail) - half) :]}"
 
 
 class Room:
     """Takes values in until there is no room left; then it says so in their place."""
 
-    def __init__(self, left: int, text_chars: int, redact: Redact) -> None:
+    def __init__(self, left: int, text_chars: int, redact: Redactor) -> None:
         """Begin with `left` bytes."""
         self.left = left
         self._text_chars = text_chars

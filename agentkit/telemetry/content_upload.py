@@ -2,15 +2,16 @@
 
 import atexit
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from inspect import iscoroutinefunction
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 from uuid import uuid4
 
 from agentkit.errors import ConfigError
@@ -82,7 +83,7 @@ class Upload:
         hook, base = (os.environ.get(name, "").strip() for name in (HOOK, BASE_PATH))
         if not hook:
             return None
-        path = url2pathname(urlsplit(base).path) if base.lower().startswith("file://") else base
+        path = _path(base) if base.lower().startswith("file://") else base
         if hook != "upload" or not path or "://" in path:
             warn(f"{HOOK} and {BASE_PATH} are heeded for 'upload' into a folder only; for all else give Upload(put)")
             return None
@@ -151,9 +152,6 @@ class Upload:
 
     def _work(self) -> None:
         """Send what waits, until nothing does."""
-        from opentelemetry.context import attach, set_value
-
-        attach(set_value("suppress_instrumentation", True))  # else each upload may be a span, and uploaded
         while True:
             with self._changed:
                 if not self._queue:
@@ -162,7 +160,8 @@ class Upload:
                     return
                 name, ids, document = self._queue.popleft()
             try:
-                self._put(name, compact({**ids, **document()}).encode())
+                with _untraced():
+                    self._put(name, compact({**ids, **document()}).encode())
             except Exception as error:
                 with self._changed:
                     self._lose(type(error).__name__)
@@ -171,6 +170,19 @@ class Upload:
         self.lost += 1
         if self.lost == 1:
             quiet.log.warning("the content of a model call could not be sent (%s); more of these are not logged", why)
+
+
+def _path(url: str) -> str:
+    from urllib.request import url2pathname  # on first use: it costs as much as a tenth of `import agentkit`
+
+    return url2pathname(urlsplit(url).path)
+
+
+def _untraced() -> AbstractContextManager[object]:
+    """Where instrumentations of HTTP clients make no spans: there would be one for each document."""
+    found = sys.modules.get("opentelemetry.instrumentation.utils")
+    suppressed: AbstractContextManager[object] = found.suppress_instrumentation() if found else nullcontext()
+    return suppressed
 
 
 @lru_cache(maxsize=8)

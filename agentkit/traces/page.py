@@ -13,7 +13,7 @@ from typing import Any
 
 from agentkit.telemetry import semconv as s
 
-from .span import COST, SpanNode
+from .span import SpanNode
 from .tree import Trace, walk
 
 _BIGGEST = 2**53 - 1
@@ -22,14 +22,14 @@ _UNSAFE = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&"}
 """What could end a script element, or begin a comment in it; in JSON it stands in text only."""
 
 NAMES = {
-    "system": "gen_ai.system_instructions",
-    "input": "gen_ai.input.messages",
-    "output": "gen_ai.output.messages",
-    "definitions": "gen_ai.tool.definitions",
-    "arguments": "gen_ai.tool.call.arguments",
-    "result": "gen_ai.tool.call.result",
+    "system": s.SYSTEM_INSTRUCTIONS,
+    "input": s.INPUT_MESSAGES,
+    "output": s.OUTPUT_MESSAGES,
+    "definitions": s.TOOL_DEFINITIONS,
+    "arguments": s.TOOL_CALL_ARGUMENTS,
+    "result": s.TOOL_CALL_RESULT,
     "description": s.TOOL_DESCRIPTION,
-    "cost": COST,
+    "cost": s.COST_USD,
 }
 """The attributes that the page shows in a way of their own."""
 

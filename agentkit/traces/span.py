@@ -8,11 +8,9 @@ from agentkit.telemetry import semconv as s
 
 Role: TypeAlias = Literal["agent", "model", "tool", "other"]
 
-COST = "agentkit.cost.usd"
-
 _ROLES: Mapping[str, Role] = {
     s.INVOKE_AGENT: "agent",
-    "invoke_workflow": "agent",
+    s.INVOKE_WORKFLOW: "agent",
     "create_agent": "agent",
     s.CHAT: "model",
     "text_completion": "model",
@@ -92,7 +90,7 @@ class SpanNode:
     @property
     def cost(self) -> float | None:
         """US dollars, if they are known."""
-        value = self.attributes.get(COST)
+        value = self.attributes.get(s.COST_USD)
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

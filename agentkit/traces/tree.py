@@ -45,9 +45,10 @@ class Trace:
         """What it came to."""
         spans = [node for _, node in walk(self.roots)]
         model_calls = [node for node in spans if node.role == "model"]
+        agents = [node for node in spans if node.role == "agent"]
 
         def spent(name: str) -> Any:
-            for those in (model_calls, _outermost_agents(self.roots)):
+            for those in (model_calls, agents):
                 known = [value for node in those if (value := getattr(node, name)) is not None]
                 if known:
                     return sum(known)
@@ -63,17 +64,6 @@ class Trace:
             output_tokens=spent("output_tokens"),
             cost=spent("cost"),
         )
-
-
-def _outermost_agents(roots: Iterable[SpanNode]) -> Iterator[SpanNode]:
-    """What an agent has spent, the agents that it asked have spent with it."""
-    waiting = list(roots)
-    while waiting:
-        node = waiting.pop()
-        if node.role == "agent":
-            yield node
-        else:
-            waiting += node.children
 
 
 def walk(roots: Iterable[SpanNode]) -> Iterator[tuple[int, SpanNode]]:

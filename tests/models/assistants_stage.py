@@ -316,7 +316,15 @@ def _of_tools(events: Sequence[Any]) -> Plain:
 
 
 _IDS = {"tool_call_id", "id", "gen_ai.tool.call.id"}
-_APART = {"server.port", "gen_ai.response.id", "gen_ai.conversation.id"}
+_APART = {
+    "server.port",
+    "gen_ai.response.id",
+    "gen_ai.conversation.id",
+    "gen_ai.response.time_to_first_chunk",
+    "openai.api.type",
+    "openai.response.service_tier",
+    "openai.response.system_fingerprint",
+}
 _USED = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
 
 
@@ -344,12 +352,12 @@ def _node(span: ReadableSpan, inside: Mapping[int, list[ReadableSpan]]) -> Plain
     """A span in what both wires say of it.
 
     An Assistants server says what a turn that calls tools has used when the run goes on, so the usage of model calls is
-    compared in sum, where none is missing.
+    compared in sum, and only in spans that did not fail: there, none is missing.
     """
     attributes, own = dict(span.attributes or {}), span.context.span_id if span.context else 0
-    apart = {*_APART, *_USED} if span.name.startswith("chat ") else _APART
     calls = [dict(child.attributes or {}) for child in inside.get(own, ()) if child.name.startswith("chat ")]
     done = span.status.is_ok
+    apart = {*_APART, *_USED} if span.name.startswith("chat ") or not done else _APART
     used = {name: sum(_numbers(calls, name)) for name in _USED} if calls and done else {}
     return {
         "name": span.name,

@@ -13,6 +13,10 @@ from agentkit.testing import AssistantsServer, call
 
 pytestmark = pytest.mark.anyio
 
+FIFTY = pytest.mark.parametrize(
+    ("anyio_backend", "fifty"), [("asyncio", 50), ("trio", 10), pytest.param("trio", 50, marks=pytest.mark.sweep)]
+)
+"""On trio that many are a sweep."""
 _MARK = re.compile(r"<[^>]+>")
 
 
@@ -66,15 +70,16 @@ async def at_once(agents: list[tuple[Agent, str, tuple[Message, ...]]]) -> dict[
     return done
 
 
-async def test_two_hundred_runs_over_fifty_threads_are_alone() -> None:
+@FIFTY
+async def test_two_hundred_runs_over_fifty_threads_are_alone(fifty: int) -> None:
     """Four at a time on each thread: calls, results and answers are each run's own, and each thread has them whole."""
     async with AssistantsServer(two_rounds) as server:
-        threads = [(await ask(server, "POST", "/threads"))["id"] for _ in range(50)]
+        threads = [(await ask(server, "POST", "/threads"))["id"] for _ in range(fifty)]
         agents = [Agent(backend(server, thread=thread), tools=[look_up]) for thread in threads]
         done = await at_once([(agent, f"<{n}.{m}>", ()) for n, agent in enumerate(agents) for m in range(4)])
         assert active(server) == []
         assert len(server.assistants) == 1
-        assert len(runs(server)) == 200
+        assert len(runs(server)) == 4 * fifty
         for n, thread in enumerate(threads):
             said = texts(server, thread)
             assert sorted(said[0::2]) == [("user", f"Look up <{n}.{m}>") for m in range(4)]
@@ -94,17 +99,18 @@ async def test_two_hundred_runs_over_fifty_threads_are_alone() -> None:
         ]
 
 
-async def test_four_branches_of_each_of_fifty_conversations_do_not_meet() -> None:
+@FIFTY
+async def test_four_branches_of_each_of_fifty_conversations_do_not_meet(fifty: int) -> None:
     """All go on at once from the same history: one stays on its thread, each of the others gets one of its own."""
     async with AssistantsServer(greeting) as server:
         agent = Agent(backend(server), tools=[look_up])
-        begun = await at_once([(agent, f"<{n}>", ()) for n in range(50)])
-        done = await at_once([(agent, f"<{n}.{m}>", begun[f"<{n}>"].messages) for n in range(50) for m in range(4)])
+        begun = await at_once([(agent, f"<{n}>", ()) for n in range(fifty)])
+        done = await at_once([(agent, f"<{n}.{m}>", begun[f"<{n}>"].messages) for n in range(fifty) for m in range(4)])
         assert active(server) == []
-        assert len(server.threads) == 50 + 150
+        assert len(server.threads) == 4 * fifty
         threads = {mark: thread_of(result.messages[-1]) for mark, result in done.items()}
-        assert len(set(threads.values())) == 200
-        for n in range(50):
+        assert len(set(threads.values())) == 4 * fifty
+        for n in range(fifty):
             stayed = [m for m in range(4) if threads[f"<{n}.{m}>"] == thread_of(begun[f"<{n}>"].messages[-1])]
             assert len(stayed) == 1
         for mark, result in done.items():

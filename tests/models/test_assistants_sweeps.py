@@ -4,6 +4,7 @@ import random
 from itertools import product
 
 import pytest
+import test_assistants_faults
 from assistants_scenes import same
 from assistants_trials import Trial, undisturbed, wrong, wrong_in_cuts
 
@@ -20,6 +21,15 @@ LOSSES = [
     Fault("status_after"),
     Fault("cut", events=2),
 ]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("fault", test_assistants_faults.LOSSES, ids=lambda fault: f"{fault.kind}-{fault.status}")
+async def test_any_request_may_be_lost(fault: Fault, streamed: bool) -> None:
+    """Watched or not, on both event loops."""
+    requests = len((await undisturbed(Trial(limited=True))).requests)
+    trials = [Trial(faults={n: fault}, streamed=streamed, limited=True) for n in range(1, requests + 1)]
+    assert await wrong(trials) == []
 
 
 @pytest.mark.parametrize("streamed", [False, True])

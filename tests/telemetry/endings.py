@@ -436,6 +436,20 @@ SETTINGS = ModelSettings(
     reasoning_effort="low",
     parallel_tool_calls=True,
 )
+FURTHER = {
+    "frequency_penalty": 1,
+    "presence_penalty": -0.5,
+    "top_k": 5,
+    "n": 2,
+    "service_tier": "flex",
+    "logit_bias": {},
+}
+SENT = {
+    "gen_ai.request.frequency_penalty": 1.0,
+    "gen_ai.request.presence_penalty": -0.5,
+    "gen_ai.request.top_k": 5,
+    "gen_ai.request.choice.count": 2,
+}
 REQUESTED = {
     "gen_ai.request.temperature": 1.0,
     "gen_ai.request.top_p": 0.5,
@@ -464,6 +478,11 @@ def _plain() -> tuple[Ending, ...]:
             "settings",
             runs(SAID, settings=SETTINGS),
             about=replace(CLERK, requested=REQUESTED),
+        ),
+        ending(
+            "further settings",
+            local_runs(SAID, settings=ModelSettings(extra=FURTHER)),
+            about=replace(LOCAL, requested=SENT),
         ),
         ending("a session", in_a_session, about=replace(CLERK, conversation="alice-7")),
         ending(
@@ -501,7 +520,7 @@ def _tools() -> tuple[Ending, ...]:
         ending(
             "a tool breaks the run",
             runs([call("fatal", word=WORD)], tools=[fatal]),
-            ("execute_tool fatal", f"{E}ToolFailed"),
+            ("execute_tool fatal", "ValueError"),
             (R, f"{E}ToolFailed"),
             **tools,
         ),
@@ -670,6 +689,7 @@ def _watched() -> tuple[Ending, ...]:
 def _several() -> tuple[Ending, ...]:
     helper = {"clerk": TOOLS, "helper": About(tools=True, described=True)}
     keeps = replace(TOOLS, conversation="*", reports=False, api="")
+    no_tools = replace(keeps, tools=False)
     summing_up = replace(CLERK, may_request={"gen_ai.request.max_tokens": 1000})
     return (
         ending(
@@ -690,13 +710,13 @@ def _several() -> tuple[Ending, ...]:
         ending("hands over", hands_over, agents={"clerk": TOOLS, "till": TOOLS}),
         ending("the server keeps the conversation", kept(ADD, SAID, tools=[add]), about=keeps),
         ending("and streams", kept(ADD, SAID, tools=[add], stream=True), about=keeps, streamed=True),
-        ending("and fails", kept(Reply(status=500)), (M, f"{E}ServerFailed"), (R, f"{E}ServerFailed"), about=keeps),
+        ending("and fails", kept(Reply(status=500)), (M, f"{E}ServerFailed"), (R, f"{E}ServerFailed"), about=no_tools),
         ending(
             "and the model refuses",
             kept(AssistantMessage(refusal=REFUSAL)),
             (M, f"{E}Refused"),
             (R, f"{E}Refused"),
-            about=keeps,
+            about=no_tools,
         ),
         ending(
             "and waits for a tool that is cancelled",

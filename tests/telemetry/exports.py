@@ -1,6 +1,5 @@
 """What a run exports, in one form, whichever way it came: out of the SDK in memory, or out of a collector as OTLP."""
 
-import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -158,8 +157,9 @@ class Memory:
         self.loggers = LoggerProvider(resource=resource, shutdown_on_exit=False)
         for each in (SimpleLogRecordProcessor(self._logs), *log_processors):
             self.loggers.add_log_record_processor(each)
-        given = {"content": content} if content is not None else {}
-        self.telemetry = telemetry_of(self.tracers, self.meters, self.loggers, **given)
+        self.telemetry = Telemetry(
+            tracer_provider=self.tracers, meter_provider=self.meters, logger_provider=self.loggers, content=content
+        )
 
     def exports(self) -> Exports:
         """What has been exported until now."""
@@ -180,13 +180,6 @@ class Memory:
         """Send what has not been sent."""
         for provider in (self.tracers, self.meters, self.loggers):
             provider.shutdown()
-
-
-def telemetry_of(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProvider, **more: Any) -> Telemetry:
-    """An agent's telemetry that goes to these providers."""
-    given = {"tracer_provider": tracers, "meter_provider": meters, "logger_provider": loggers, **more}
-    known = inspect.signature(Telemetry).parameters
-    return Telemetry(**{name: value for name, value in given.items() if name in known})
 
 
 class _Begun(SpanProcessor):

@@ -13,6 +13,8 @@ from exports import Attributes, Exports, Log, Point, Span
 from jsonschema import Draft202012Validator
 from norm import NORM, OWN, Facts, Found, own_attribute, scope_is_right, value_is_right
 
+from agentkit.telemetry.semconv import METRICS, UNKNOWN_TOOL
+
 _LONGER = 5.0
 """Seconds by which a metric may be above the spans that it counts: a wrong unit is far above."""
 Key = frozenset[tuple[str, Any]]
@@ -55,10 +57,12 @@ def _point(point: Point, ids: frozenset[str]) -> Found:
         for name in rule["required"]:
             if name not in point.attributes:
                 yield "violation", f"{where}: {name} is missing"
+    own = METRICS.get(point.name)
+    allowed = rule["attributes"] if rule else own.attributes if own else ()
     for name, value in point.attributes.items():
         if name.startswith(f"{OWN}."):
             yield from own_attribute(name, value, where)
-        elif name not in rule.get("attributes", ()):
+        elif name not in allowed:
             yield "violation", f"{where}: {name} is none of its attributes"
         else:
             yield from value_is_right(name, value, where)
@@ -92,7 +96,10 @@ def _counts(metric: str, exports: Exports, facts: Facts) -> Found:
         for value, more in _values(rule["value"], span, exports):
             if not isinstance(value, int | float):
                 continue  # said of the span
-            key = _key({**span.attributes, **more}, rule)
+            known = {**span.attributes, **more}
+            if known.get("error.type") == "agentkit.errors.UnknownTool":
+                known["gen_ai.tool.name"] = UNKNOWN_TOOL
+            key = _key(known, rule)
             wanted[key] += 1
             total[key] += value
     got: Counter[Key] = Counter()

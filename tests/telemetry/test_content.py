@@ -504,6 +504,38 @@ def test_nothing_is_built_for_a_span_that_is_not_sampled() -> None:
     assert Counting.seen == 1
 
 
+def test_an_event_without_content_holds_none() -> None:
+    """Also where the span has it."""
+    span = TracerProvider(shutdown_on_exit=False).get_tracer("test").start_span("chat")
+    content = Content(details=True)
+    assert content.emits
+    assert content.model_call(span, ModelRequest(messages=(UserMessage(content="otters"),)), event=True) == {}
+
+
+def test_a_part_that_cannot_be_made_small_enough_is_named_only() -> None:
+    """Where ids and names are not what they should be."""
+    odd = "\x01" * 5000
+    hosted = HostedCall(id=odd, tool=odd, input=odd, output=odd, files=(odd,))
+    shown = asked(AssistantMessage(hosted_calls=(hosted,)), content=Content(total_bytes=1000))
+    texts = [part["content"] for part in parts(shown)]
+    assert [text.startswith("… a part of ") for text in texts] == [True, True]
+    assert len(shown.span[IN].encode()) <= 1000
+    many = ToolResult(call_id="c", name="look_up", content="see", parts=(ImagePart.of(PICTURE),) * 500)
+    text = called(call("{}"), look_up, many, Content(total_bytes=1000))[RESULT]
+    assert "bytes omitted" in text
+
+
+@pytest.mark.parametrize("total", [1000, 1500])
+def test_conversations_of_any_length_fit(total: int) -> None:
+    """With what is said of the messages that are missing."""
+    content = Content(total_bytes=total)
+    for length in range(0, total // 3, 3):
+        messages = [AssistantMessage(text="x" * length) for _ in range(60)]
+        span = TracerProvider(shutdown_on_exit=False).get_tracer("test").start_span("chat")
+        content.model_call(span, ModelRequest(messages=messages))
+        assert len(span.attributes[IN].encode()) <= total  # type: ignore[attr-defined]
+
+
 TEXTS = st.text(st.characters(codec=None), max_size=200) | st.sampled_from(
     ["\ud800", "\x00" * 99, "😀" * 200, '"\\' * 99, "a" * 70_000, "{", '{"a":1}', "[" * 70, "data:a/b;base64,AAAA" * 30]
 )
@@ -558,7 +590,7 @@ CONTENTS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(messages=st.lists(MESSAGES, max_size=12), answer=ANSWERS, instructions=TEXTS, content=CONTENTS)
 def test_any_conversation_is_json_of_the_norms_form_and_not_too_large(
     messages: list[Message], answer: AssistantMessage, instructions: str, content: Content

@@ -14,7 +14,6 @@ from openai import AsyncOpenAI
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Span
 
-import agentkit.models.secrets as of_clients
 from agentkit import AssistantMessage, ImagePart, Message, Secret, ToolCall, ToolResult, UserMessage
 from agentkit.messages import FilePart, HostedCall, SearchHit
 from agentkit.models.base import ModelRequest, ModelResponse
@@ -25,7 +24,7 @@ from agentkit.telemetry.content_upload import warn
 from agentkit.testing import ChatServer
 from agentkit.tool import Tool
 
-CANARY = 'canary/7+"x=Zq9-ümlaut'
+CANARY = 'canary/7+"x=Zq9-ümlaut??>>~~end'
 KEY = CANARY.replace("ü", "u")
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "plain": str,
@@ -33,6 +32,8 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "base64 for URLs": lambda text: urlsafe_b64encode(text.encode()).decode().rstrip("="),
     "base64 of more": lambda text: b64encode(f"user:{text}:more".encode()).decode(),
     "base64 of still more": lambda text: b64encode(f"users:{text}:more".encode()).decode(),
+    "base64 of more for URLs": lambda text: urlsafe_b64encode(f"user:{text}:more".encode()).decode(),
+    "base64 of still more for URLs": lambda text: urlsafe_b64encode(f"users:{text}:more".encode()).decode(),
     "in a URL": lambda text: quote(text, safe=""),
     "in a form": quote_plus,
     "in JSON": json.dumps,
@@ -40,9 +41,6 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "in JSON in JSON": lambda text: json.dumps(json.dumps(text)),
     "in Python": repr,
 }
-
-
-NEEDS_KEYS = pytest.mark.skipif(not hasattr(of_clients, "keys"), reason="not yet: keys() in agentkit/models/secrets.py")
 
 
 @Tool.of
@@ -96,7 +94,6 @@ def everywhere(text: str) -> tuple[Message, ...]:
     )
 
 
-@NEEDS_KEYS
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_secret_argument_is_shown_nowhere_in_its_conversation(spelling: str) -> None:
     """It is hidden where it was given, and wherever else it turns up, before or after, in whichever spelling."""
@@ -119,9 +116,9 @@ def assert_hidden(found: str, secret: str = CANARY) -> None:
     for before in range(3):
         encoded = b64encode(b"\0" * before + core).decode().rstrip("=")[2 * (before > 0) + (before > 1) : -1]
         assert encoded not in found
+        assert encoded.translate(str.maketrans("+/", "-_")) not in found
 
 
-@NEEDS_KEYS
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_secret_result_is_shown_nowhere(spelling: str) -> None:
     """Neither it, nor its pictures, nor what repeats it."""
@@ -144,6 +141,56 @@ def test_the_span_of_a_call_hides_what_its_tool_declares_secret() -> None:
     assert span.attributes["gen_ai.tool.call.result"] == '"***"'  # type: ignore[attr-defined]
 
 
+def test_the_span_of_a_call_hides_what_was_secret_in_the_conversation_before() -> None:
+    """Another call's argument, of the same answer too; the run's span hides what is secret in any of its requests."""
+    asked = ModelRequest(messages=(UserMessage(content="log in"),), tools=REGISTRY)
+    answer = ModelResponse(message=AssistantMessage(tool_calls=(LOGGED_IN,)))
+    repeats = ToolResult(call_id="c2", name="look_up", content=f"the pin is {CANARY}")
+    call, span = ToolCall(id="c2", name="look_up", arguments='{"sku": 1}'), _span()
+    Content().tool_call(span, call, look_up, repeats, asked=(asked, answer))
+    assert span.attributes["gen_ai.tool.call.result"] == '"the pin is ***"'  # type: ignore[attr-defined]
+    last = ModelRequest(messages=(*asked.messages, answer.message, repeats), tools=REGISTRY)
+    span = _span()
+    Content().run(span, asked, ModelResponse(message=AssistantMessage(text=f"It is {CANARY}")), last=last)
+    [message] = json.loads(span.attributes["gen_ai.output.messages"])  # type: ignore[attr-defined]
+    assert message["parts"] == [{"type": "text", "content": "It is ***"}]
+
+
+def test_an_agent_that_takes_over_hides_what_was_secret_to_the_one_before() -> None:
+    """It does not have that one's tools, and has the conversation."""
+    shown(AssistantMessage(tool_calls=(LOGGED_IN,)))
+    span = _span()
+    said = (AssistantMessage(tool_calls=(LOGGED_IN,)), UserMessage(content=f"My pin is {CANARY}."))
+    Content().model_call(span, ModelRequest(messages=said))
+    assert_hidden(span.attributes["gen_ai.input.messages"])  # type: ignore[attr-defined]
+
+
+def test_a_short_secret_is_hidden_where_it_was_given() -> None:
+    """Elsewhere it could be anything: a year, a price."""
+    call = ToolCall(id="c", name="log_in", arguments='{"user": "ada", "pin": "1837"}')
+    found = shown(AssistantMessage(tool_calls=(call,), text="since 1837"))
+    assert '"arguments":{"user":"ada","pin":"***"}' in found
+    assert "since 1837" in found
+
+
+def test_of_two_secrets_that_begin_alike_neither_is_shown() -> None:
+    """Nor what the longer one has more."""
+    calls = [
+        ToolCall(id="c", name="log_in", arguments=json.dumps({"user": "ada", "pin": pin}))
+        for pin in ("canary-1", "canary-1-and-more")
+    ]
+    found = shown(AssistantMessage(tool_calls=tuple(calls), text="canary-1-and-more, canary-1"))
+    assert "and-more" not in found
+    assert '"content":"***, ***"' in found
+
+
+def test_what_is_secret_in_the_names_of_an_object_is_hidden_and_no_value_is_lost() -> None:
+    """Names that become the same are told apart."""
+    keys = {"AKIAIOSFODNN7EXAMPLE": 1, "AKIAIOSFODNN8EXAMPLE": 2, "AKIAIOSFODNN9EXAMPLE": 3}
+    result = ToolResult(call_id="c", name="look_up", content=json.dumps(keys))
+    assert '"response":{"***":1,"*** 2":2,"*** 3":3}' in shown(result)
+
+
 @pytest.mark.parametrize("arguments", [f'{{"pin": "{CANARY[:4]}', '{"user": "hunter2"', "[1]", "hunter2"])
 def test_arguments_that_cannot_be_read_are_hidden_where_some_are_secret(arguments: str) -> None:
     """Nobody can tell which."""
@@ -161,7 +208,6 @@ def test_arguments_of_a_tool_that_is_not_there_are_hidden() -> None:
     assert span.attributes["gen_ai.tool.call.arguments"] == '"***"'  # type: ignore[attr-defined]
 
 
-@NEEDS_KEYS
 @pytest.mark.anyio
 async def test_the_key_of_a_models_server_is_shown_nowhere() -> None:
     """Whoever has put it into a prompt, in whichever spelling; a stand-in for a key stays a word like others."""
@@ -175,7 +221,6 @@ async def test_the_key_of_a_models_server_is_shown_nowhere() -> None:
 
 
 @pytest.mark.parametrize("name", ["OPENAI_API_KEY", "DB_PASSWORD", "GITHUB_TOKEN", "client_secret"])
-@NEEDS_KEYS
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_what_the_environment_calls_a_secret_is_shown_nowhere(
     name: str, spelling: str, monkeypatch: pytest.MonkeyPatch
@@ -183,6 +228,13 @@ def test_what_the_environment_calls_a_secret_is_shown_nowhere(
     """A tool that lists the environment, for example."""
     monkeypatch.setenv(name, CANARY)
     assert_hidden(shown(*everywhere(f"{name}: {SPELLINGS[spelling](CANARY)}")))
+
+
+def test_other_variables_of_the_environment_hide_no_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table's key is a word like others, and so is a short password."""
+    monkeypatch.setenv("SORT_KEY", "customer_id")
+    monkeypatch.setenv("DB_PASSWORD", "otters")
+    assert "by customer_id, of otters" in shown(UserMessage(content="by customer_id, of otters"))
 
 
 SHAPES = {
@@ -194,6 +246,9 @@ SHAPES = {
     "Slack": "xoxb-123456789012-abcdef",
     "Google": "AIzaSyA1234567890abcdefghijklmnopqrstuv",
     "Stripe": "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+    "SendGrid": "SG.abcdefghijklmnopqrstuv.ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "DigitalOcean": "dop_v1_0123456789abcdef0123456789abcdef",
+    "npm": "npm_abcdefghijklmnopqrstuvwxyz",
     "Hugging Face": "hf_abcdefghijklmnopqrstuvwxyz",
     "JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
 }
@@ -213,10 +268,19 @@ LABELLED = {
     "authorization: basic dXNlcjpwYXNz": "dXNlcjpwYXNz",
     "postgresql://ada:hunter2@db/shop": "hunter2",
     "https://shop.test/?q=1&access_token=hunter2&x=1": "hunter2",
+    "https://shelf.test/a.png?X-Amz-Signature=hunter2": "hunter2",
+    "https://shelf.test/a.png?sv=1&sig=hunter2&x": "hunter2",
+    "https://maps.test/?q=1&key=hunter2": "hunter2",
+    "curl -H 'Authorization: Token hunter2'": "hunter2",
+    "Set-Cookie: theme=dark; session=hunter2; Path=/": "hunter2",
+    '{"Cookie": "theme=dark; session=hunter2"}': "hunter2",
+    "Ocp-Apim-Subscription-Key: hunter2": "hunter2",
     "password=hunter2": "hunter2",
     "DB_PASSWORD: 'correct horse hunter2'": "hunter2",
     '{"apiKey": "correct hunter2"}': "hunter2",
     '{\\"client_secret\\": \\"correct hunter2\\"}': "hunter2",
+    "password2=hunter2": "hunter2",
+    "secret-value: hunter2": "hunter2",
     "aws_secret_access_key = hunter2": "hunter2",
     '"secret": "never ends hunter2': "hunter2",
     "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----": "hunter2",
@@ -265,21 +329,24 @@ def test_ordinary_words_stay_as_they_are() -> None:
     """Nobody wants to read a trace full of stars."""
     text = (
         "Ask the author of the task-list for the skeleton key; risk-averse people keep 12 tokens, bearers too. "
-        "See https://shop.test/a?page=2&sort=key and mail ada@shop.test: basic things, a secret garden, passwords."
+        "A cookie: sweet, and small. See https://shop.test/a?page=2&keyword=tea&sort=key and mail ada@shop.test: "
+        "basic things, a secret garden, passwords. max_tokens=100, token_count: 7, secret_name=otter, tokens: 12."
     )
     assert text in shown(UserMessage(content=text))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
-    before=st.integers(0, 40_000),
-    after=st.integers(0, 40_000),
-    key=st.sampled_from([CANARY, *SHAPES.values()]),
     limit=st.sampled_from([16, 40, 100, 5000]),
+    into=st.integers(-2, 40),
+    rest=st.integers(0, 100) | st.integers(20_000, 40_000),
+    at_the_end=st.booleans(),
+    key=st.sampled_from([CANARY, *SHAPES.values()]),
 )
-def test_a_cut_shows_no_part_of_a_secret(before: int, after: int, key: str, limit: int) -> None:
-    """Wherever it is in a text that is too long: secrets are struck out first."""
-    text = "." * before + " " + key + " " + "." * after
+def test_a_cut_shows_no_part_of_a_secret(limit: int, into: int, rest: int, at_the_end: bool, key: str) -> None:
+    """Wherever the cut is: secrets are struck out first."""
+    near, far = "." * max(0, limit // 2 - into), "." * rest
+    text = f"{far} {key} {near}" if at_the_end else f"{near} {key} {far}"
     found = shown(
         AssistantMessage(tool_calls=(LOGGED_IN,)),
         UserMessage(content=text),
@@ -335,3 +402,23 @@ def test_if_it_fails_nothing_is_shown_and_that_is_logged_once(
     [said] = caplog.messages
     assert "content is left out" in said
     assert "otters" not in caplog.text
+
+
+def test_a_secret_that_is_very_long_is_shown_nowhere() -> None:
+    """Not even a part of it, where the text around it is longer still."""
+    secret = "".join(f"line {number}\n" for number in range(5000))
+    messages = (
+        ToolResult(call_id="c", name="look_up", content=secret, secret=True),
+        AssistantMessage(text=f"{secret}{'.' * 200_000}{secret}"),
+        ToolResult(call_id="c", name="look_up", content=json.dumps(secret) + "." * 200_000),
+    )
+    assert "line" not in shown(*messages)
+
+
+@pytest.mark.parametrize(
+    "piece", ["eyJ-", "://a", "a", "token=\\'", 'password: "', "-----BEGIN ", "data:a/b;a", "bearer  ", "secret-", " "]
+)
+def test_no_text_takes_for_ever_to_be_looked_through(piece: str) -> None:
+    """Hundreds of pages of what begins like a secret and never is one."""
+    text = "private key :// token base64, bearer eyJ sk- " + piece * (400_000 // len(piece))
+    shown(UserMessage(content=text), content=Content(text_chars=1_000_000, total_bytes=10_000_000))

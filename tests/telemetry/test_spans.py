@@ -93,6 +93,7 @@ async def test_a_run_is_an_invoke_agent_span_around_chats_and_tools(traced: Trac
         "gen_ai.response.finish_reasons": ("stop",),
         "gen_ai.usage.input_tokens": 20,
         "gen_ai.usage.output_tokens": 10,
+        "agentkit.outcome": "completed",
     }
     assert isinstance((chat.attributes or {})["gen_ai.request.temperature"], float)
     assert {s.status.status_code for s in traced.spans.values()} == {StatusCode.UNSET}

@@ -14,7 +14,6 @@ from cancelling import How, ends_within
 from endings import LOCAL, PROMPT, Stage, add, fail, local
 from exports import Memory
 from norm import About, Facts, check
-from not_yet import remaining
 from opentelemetry import trace
 
 from agentkit import Agent, tool
@@ -131,7 +130,7 @@ async def sweep(times: int, seed: int, hows: tuple[How, ...], caplog: pytest.Log
     assert logged == []
     for memory, is_streamed in ((plain, False), (streamed, True)):
         exports = memory.exports()
-        assert remaining(check(exports, replace(FACTS, streamed=is_streamed)).all) == ()
+        assert check(exports, replace(FACTS, streamed=is_streamed)).all == ()
         assert {span.operation for span in exports.spans} == {"invoke_agent", "chat", "execute_tool"}
         assert any(span.status == "ERROR" for span in exports.of("invoke_agent"))
 

@@ -96,7 +96,7 @@ def test_events_links_and_errors_are_read(tmp_path: Path) -> None:
 
 
 def test_what_a_trace_came_to_is_counted_once(tmp_path: Path) -> None:
-    """An agent's tokens are those of its model calls: they are not added to them. Agents count where calls do not."""
+    """An agent's tokens are those of its own model calls, and not added to them. Agents count where calls do not."""
     spent = {"gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 2, "agentkit.cost.usd": 0.25}
     calls = line(
         agent(1, ms=50, said={name: 2 * value for name, value in spent.items()}),
@@ -111,7 +111,7 @@ def test_what_a_trace_came_to_is_counted_once(tmp_path: Path) -> None:
     asks_another = (agent(1, 5, said=spent), tool(2, 1), agent(3, 2, said=spent), chat(4, 3))
     only_agents = line(span(5), *asks_another, agent(6, 5, said=spent))
     totals = read_traces(written(tmp_path, only_agents)).traces[0].totals()
-    assert (totals.input_tokens, totals.cost) == (20, 0.5)
+    assert (totals.input_tokens, totals.cost) == (30, 0.75)
     totals = read_traces(written(tmp_path, line(span(1)))).traces[0].totals()
     assert (totals.input_tokens, totals.output_tokens, totals.cost) == (None, None, None)
 

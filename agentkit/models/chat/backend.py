@@ -1,5 +1,6 @@
 """Asks a server that speaks Chat Completions."""
 
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,8 @@ class ChatBackend:
     @cached_property
     def info(self) -> ModelInfo:
         """Who will answer."""
-        return self.server.info(self.model)
+        info = self.server.info(self.model)
+        return replace(info, api="chat_completions") if info.provider in ("openai", "azure.ai.openai") else info
 
     @property
     def places(self) -> Places:

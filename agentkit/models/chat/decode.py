@@ -139,6 +139,8 @@ class _Answer:
 
     id: str = ""
     model: str = ""
+    service_tier: str = ""
+    system_fingerprint: str = ""
     finish_reason: str = ""
     usage: Usage = Usage()
     text: list[str] = field(default_factory=list)
@@ -156,6 +158,8 @@ class _Answer:
         """What stands beside the choices."""
         self.id = self.id or a_str(data.get("id"))
         self.model = self.model or a_str(data.get("model"))
+        self.service_tier = self.service_tier or a_str(data.get("service_tier"))
+        self.system_fingerprint = self.system_fingerprint or a_str(data.get("system_fingerprint"))
         if isinstance(usage := data.get("usage"), dict):
             self.usage = _usage(usage)
 
@@ -237,6 +241,8 @@ class _Answer:
             usage=self.usage,
             model=self.model,
             id=self.id,
+            service_tier=self.service_tier or None,
+            system_fingerprint=self.system_fingerprint or None,
         )
 
     def _tool_calls(self, request: ModelRequest) -> tuple[ToolCall, ...]:
