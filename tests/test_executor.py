@@ -713,24 +713,34 @@ async def test_a_tool_that_swallows_its_cancellation_does_not_save_the_run(how: 
     assert (len(model.requests), swallowed) == (1, ["once"])
 
 
-def hold_up() -> None:
-    """Keep the thread busy for longer than a tool may keep the event loop."""
-    ends = time.perf_counter() + 0.3
-    while time.perf_counter() < ends:
-        pass
+class Clocks(threading.local):
+    """A clock for each thread, which stands still while nothing holds the thread up: machines are busy at times."""
+
+    now = 0.0
+
+    def read(self) -> float:
+        return self.now
+
+    def hold_up(self) -> None:
+        """Keep the thread busy for longer than a tool may keep the event loop."""
+        self.now += 0.3
 
 
-async def test_a_tool_that_holds_up_the_event_loop_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_tool_that_holds_up_the_event_loop_is_named_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All runs of the process stand still meanwhile. A thread may take as long as it likes, and so may a wait."""
+    clocks = Clocks()
+    monkeypatch.setattr(time, "perf_counter", clocks.read)
 
     @tool
     async def greedy() -> None:
         await anyio.lowlevel.checkpoint()
-        hold_up()
+        clocks.hold_up()
 
     @tool
     def threaded() -> None:
-        hold_up()
+        clocks.hold_up()
 
     @tool
     async def outer(ctx: Context[None]) -> None:
@@ -740,7 +750,7 @@ async def test_a_tool_that_holds_up_the_event_loop_is_named_once(caplog: pytest.
         await told(greedy, threaded, outer, calls=calls)
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(said) == 1
-    assert said[0].startswith("the tool 'greedy' has held up the event loop for 0.")
+    assert said[0].startswith("the tool 'greedy' has held up the event loop for 0.30 seconds")
 
 
 async def test_what_is_awaited_through_the_watch_is_as_without_it() -> None:

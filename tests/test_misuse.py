@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from agentkit import Agent, AssistantMessage, MemoryStore, Session, UserMessage
-from agentkit.errors import AgentError, ApprovalRefused, ConfigError, ToolDefinitionError
+from agentkit import Agent, AssistantMessage, MemoryStore, Session, UserMessage, tool
+from agentkit.errors import AgentError, ApprovalRefused, ConfigError, RunPaused, ToolDefinitionError
 from agentkit.models.base import ModelInfo
 from agentkit.paused import Approved, PausedRun
 from agentkit.prices import Prices
-from agentkit.recording import replay
+from agentkit.recording import Recorder, replay
 from agentkit.sessions import RedisStore
 from agentkit.sse import sse
-from agentkit.testing import ScriptedModel
+from agentkit.testing import ScriptedModel, call
 from agentkit.window import Window
 
 pytestmark = pytest.mark.anyio
@@ -22,6 +22,12 @@ pytestmark = pytest.mark.anyio
 def untyped(value: object) -> Any:
     """A value whose type no checker knows, as it comes out of somebody's own code."""
     return value
+
+
+@tool(approval=True)
+def refund() -> str:
+    """Give money back."""
+    return "done"
 
 
 def agent(*answers: str) -> Any:
@@ -52,6 +58,12 @@ async def await_it(stream: Any) -> None:
 async def sum_up_at_once() -> None:
     window = Window(messages=1, summarise=untyped(lambda messages: "what was said"))
     await window.fit([UserMessage(content="a"), AssistantMessage(text="b"), UserMessage(content="c")])
+
+
+async def look_at_the_output_of_a_pause() -> None:
+    model = ScriptedModel([[call("refund")]])
+    result = await Agent(model, tools=[refund]).run("Refund it.", approve="pause")
+    print(result.output)
 
 
 MISTAKES: dict[str, tuple[Callable[[], Any], type[AgentError], str]] = {
@@ -109,6 +121,17 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[AgentError], str]] = {
         ApprovalRefused,
         "give result.paused",
     ),
+    "a pause whose output is looked at": (
+        look_at_the_output_of_a_pause,
+        RunPaused,
+        "the run waits for refund; go on with agent.resume(result.paused",
+    ),
+    "nothing to answer": (lambda: agent().run(None), ConfigError, "there is nothing to answer"),
+    "nothing to answer in a new session": (
+        lambda: agent().run(None, session=Session("ada")),
+        ConfigError,
+        "there is nothing to answer",
+    ),
     "instructions that are a list": (
         lambda: Agent("chat:m", instructions=untyped(["Be kind."])),
         ConfigError,
@@ -119,13 +142,28 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[AgentError], str]] = {
         ConfigError,
         "write steps=Recorder('run.jsonl')",
     ),
+    "steps that are a class": (
+        lambda: agent().run("Hi", steps=Recorder),
+        ConfigError,
+        "write steps=Recorder(",
+    ),
+    "a model that is a class": (
+        lambda: Agent(untyped(ScriptedModel)),
+        ConfigError,
+        'write "wire:model", or give a backend',
+    ),
     "hand-offs that are one agent": (
-        lambda: Agent(ScriptedModel(["Hi."]), handoffs=agent()).run("Hi"),
+        lambda: Agent("chat:m", handoffs=agent()),
         ConfigError,
         "write a list of agents",
     ),
     "hand-offs that are names": (
-        lambda: Agent(ScriptedModel(["Hi."]), handoffs=untyped(["till"])).run("Hi"),
+        lambda: Agent("chat:m", handoffs=untyped(["till"])),
+        ConfigError,
+        "write a list of agents",
+    ),
+    "a function that gives one agent to hand over to": (
+        lambda: Agent(ScriptedModel(["Hi."]), handoffs=lambda: agent()).run("Hi"),
         ConfigError,
         "write a list of agents",
     ),

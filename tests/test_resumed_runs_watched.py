@@ -138,6 +138,20 @@ async def test_a_stream_whose_block_is_not_entered_leaves_the_pause_as_it_is() -
 
 
 @pytest.mark.anyio
+async def test_what_the_stream_of_a_resumed_run_is_not_for_is_named() -> None:
+    """With its own name, and not that of `stream`."""
+    shop = Shop()
+    watched: Any = shop.agent.resume_stream(await shop.pauses(), YES)
+    with pytest.raises(ConfigError, match=r"write `async with agent\.resume_stream\("):
+        await watched
+    async with watched as run:
+        await run.finish()
+    with pytest.raises(ConfigError, match=r"call agent\.resume_stream\(\.\.\.\) again"):
+        async with watched:
+            pass
+
+
+@pytest.mark.anyio
 async def test_a_pause_is_taken_up_once_however_many_watch() -> None:
     """One of them sees the call made, and the others are refused, bare."""
     shop, refused, done = Shop(), list[str](), list[str]()

@@ -1,4 +1,4 @@
-"""The command line: `agentkit run`, `agentkit chat`, `agentkit tools`. Its libraries are the extra `agentkit[cli]`."""
+"""The command line: `agentkit run`, `agentkit chat`, `agentkit tools`. Its libraries are the extra `cli`."""
 
 import os
 import sys

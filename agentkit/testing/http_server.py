@@ -19,6 +19,9 @@ import h11
 
 _READ_SIZE = 65_536
 _LARGEST_HEAD = 65_536
+_TRIES = 20
+_had: set[int] = set()
+"""The ports that servers of this process have had: clients remember what they found behind an address."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +95,7 @@ def sse(data: str, *, event: str | None = None) -> bytes:
 class HttpServer:
     """Serves on a free port of 127.0.0.1 for the length of an `async with` block.
 
+    No two servers of one process have the same port, as long as there are others.
     Leaving the block ends all connections, also those in mid-answer.
     A handler that raises makes the answer a 500 that says so, and leaving the block raises its exception:
     a failed assertion inside a handler fails the test.
@@ -108,8 +112,7 @@ class HttpServer:
         return f"http://127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> Self:
-        listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        listener.setblocking(False)
+        listener = _new_listener()
         self._port = listener.getsockname()[1]
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
@@ -136,6 +139,23 @@ class HttpServer:
                     continue  # it was gone before we looked
                 else:
                     self._tasks.start_soon(_Connection(client, self._handler, self._failures).serve)
+
+
+def _new_listener() -> socket.socket:
+    """A listener on a port that no server of this process has had before."""
+    tried: list[socket.socket] = []  # they stay open meanwhile, or the same port would come again
+    try:
+        for _ in range(_TRIES):
+            tried.append(socket.create_server(("127.0.0.1", 0), backlog=1024))
+            if tried[-1].getsockname()[1] not in _had:
+                break
+        listener = tried.pop()
+        listener.setblocking(False)
+        _had.add(listener.getsockname()[1])
+        return listener
+    finally:
+        for each in tried:
+            each.close()
 
 
 class _Connection:

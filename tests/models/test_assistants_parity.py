@@ -85,14 +85,20 @@ def unheard(here: Stage, names: Sequence[str], runs: Sequence[Told]) -> list[str
 @streamed_or_not
 async def test_a_run_that_is_out_of_time_is_the_same_on_both_wires(streamed: bool) -> None:
     """However far it has come by then, nothing goes on at the server."""
-    told: list[Any] = []
-    for wire in WIRES:
+
+    async def stopped(wire: str, seconds: float) -> tuple[Any, bool]:
         async with stage(wire, {"Go.": [NEVER]}) as here:
-            run = await here.say("Go.", streamed, limits=Limits(seconds=0.2))
+            run = await here.say("Go.", streamed, limits=Limits(seconds=seconds))
             assert run.error[0] is RunTimeout
             assert here.leftovers().get("active", []) == []
-            told.append((run, here.tree()))
-    assert differences(*told) == []
+            return (run, here.tree()), here.script.hears.is_set()
+
+    for seconds in (0.2, 1, 5, 25):
+        told = [await stopped(wire, seconds) for wire in WIRES]
+        if all(reached for _, reached in told):  # on a machine that has much else to do, a model takes longer to reach
+            assert differences(*(each for each, _ in told)) == []
+            return
+    pytest.fail("the model was not reached in 25 seconds")
 
 
 @pytest.mark.parametrize("left", ["cancelled", "left early"])

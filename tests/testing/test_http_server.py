@@ -163,6 +163,15 @@ async def test_the_block_can_be_cancelled() -> None:
     assert deadline.cancelled_caught
 
 
+async def test_no_two_servers_have_the_same_address() -> None:
+    """What a client remembers of one server it does not believe of another, which a later test has started."""
+    addresses = set[str]()
+    for _ in range(1000):
+        async with HttpServer(echo) as server:
+            addresses.add(server.url)
+    assert len(addresses) == 1000
+
+
 async def test_leaving_the_block_leaves_nothing() -> None:
     """With one client idle, one in mid-request, one waiting and one in mid-stream: all are hung up on."""
     closed = []
