@@ -164,7 +164,7 @@ class Prices:
         given = self._given([f"{info.provider}:{info.model}", info.model])
         where = f" at {info.address!r}" if info.address else ""
         where += f", priced as {given!r}," if isinstance(given, str) else ""
-        missing = "" if not self.listed or _is_installed() else ', or pip install "agentkit[prices]"'
+        missing = "" if not self.listed or _is_installed() else ", or pip install genai-prices"
         raise ConfigError(
             f"money is limited, and nobody knows what the model {info.model!r} of {info.provider!r}{where} costs: "
             f"give prices={_GIVE.format(model=info.model)}, or Prices({{{info.model!r}: 'provider:model'}}) for what "

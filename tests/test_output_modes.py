@@ -1,6 +1,7 @@
 """The three ways to a structured answer, what they refuse, and what streams of it."""
 
 import json
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -8,7 +9,7 @@ from pydantic import BaseModel, SecretStr, field_validator
 from typing_extensions import TypedDict
 
 from agentkit import Agent, Limits, OutputError, tool
-from agentkit.errors import Refused, Truncated
+from agentkit.errors import ConfigError, Refused, Truncated
 from agentkit.events import PartialOutput
 from agentkit.messages import AssistantMessage, ToolCall, ToolResult
 from agentkit.models.base import Delta, OutputFormat, OutputMode, Retrying, TextDelta, ToolCallDelta
@@ -46,6 +47,48 @@ class Tree(BaseModel):
 def given(mode: OutputMode, text: str) -> Any:
     """The answer, as a model gives it in a mode."""
     return [ToolCall(id="c1", name=TOOL, arguments=text)] if mode == "tool" else text
+
+
+def knowing(*modes: OutputMode, script: Any = ()) -> ScriptedModel:
+    """A model whose backend can bring it to an answer in these ways only, the best one first."""
+    model = ScriptedModel(script)
+    model.info = replace(model.info, output_modes=modes)
+    return model
+
+
+@pytest.mark.anyio
+async def test_a_model_gets_the_best_way_that_its_backend_knows() -> None:
+    """Unless the agent says which; one that the backend does not know is refused before anything is asked."""
+    text = '{"ticker":"A","amount":1}'
+    for modes in (MODES, MODES[1:], MODES[2:], ("prompted", "tool")):
+        model = knowing(*modes, script=[given(modes[0], text), given(modes[-1], text)])
+        for mode in (None, modes[-1]):
+            assert (await Agent(model, output=Price, output_mode=mode).run("?")).output == Price(ticker="A", amount=1)
+        for mode, request in zip((modes[0], modes[-1]), model.requests, strict=True):
+            how = (request.output is not None, TOOL in request.tools.names, "JSON Schema" in request.instructions)
+            assert how == (mode == "native", mode == "tool", mode == "prompted")
+    with pytest.raises(ConfigError, match=r"output_mode='native': .* knows tool, prompted"):
+        await Agent(knowing("tool", "prompted"), output=Price, output_mode="native").run("?")
+
+
+@pytest.mark.anyio
+async def test_an_output_type_is_read_once() -> None:
+    """When the agent is made: a large one takes a while, and the first run is as quick as the others."""
+    read = list[str]()
+
+    class Large(BaseModel):
+        n: int
+
+        @classmethod
+        def __get_pydantic_json_schema__(cls, *given: Any) -> Any:
+            read.append(cls.__name__)
+            return given[1](given[0])
+
+    agent = Agent(ScriptedModel(['{"n":1}', '{"n":2}']), output=Large)
+    made = len(read)
+    for n in (1, 2):
+        assert (await agent.run("?")).output == Large(n=n)
+    assert 0 < made == len(read)
 
 
 @pytest.mark.anyio

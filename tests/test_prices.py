@@ -205,7 +205,7 @@ except Exception as error:
     print(error)
 """
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, encoding="utf-8")
-    assert told.stdout.strip().endswith(', or pip install "agentkit[prices]"')
+    assert told.stdout.strip().endswith(", or pip install genai-prices")
 
 
 def test_prices_are_looked_up_without_the_network_and_imported_late() -> None:

@@ -52,13 +52,14 @@ def program(
 @app.command("run", epilog=EXIT_CODES)
 @takes(RunOptions)
 def run_command(options: RunOptions) -> int:
-    """Run an agent once: that of an agent file, or one of the model and tools named here.
+    """Run an agent once: the one that is named, or one of the model and tools named here.
 
     The answer goes to stdout with its control characters written out, everything else to stderr; --json has it exact.
 
     \b
     agentkit run --tools clock "What is the time in Europe/Berlin?"
     agentkit run agent.toml - --json < question.txt
+    agentkit run ./shop.py:clerk "Have you got A-1?"
     """
     from .run import run  # here and below on use: --help is to be there at once
 

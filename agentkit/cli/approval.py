@@ -11,7 +11,7 @@ from agentkit.approval import Approval, Approve
 from agentkit.errors import ToolDenied
 
 from .screen import Screen
-from .text import readable
+from .text import as_json, readable
 
 Answer: TypeAlias = Literal["ask", "all", "none"]
 
@@ -66,20 +66,11 @@ class Asker:
         why = "; what was read before it may come from outside, and may be behind it" if approval.tainted else ""
         shown = [f"{readable(approval.call.name)} needs approval{effects}{why}"]
         for name, value in approval.arguments.items():
-            text = "***" if name in approval.secrets else readable(_json(value))
+            text = "***" if name in approval.secrets else readable(as_json(value))
             if len(text) > self._longest:
                 text = f"{text[: self._longest]}... and {len(text) - self._longest:,} characters more"
             shown.append(f"  {readable(name)}: {text}")
         return "\n".join(shown)
-
-
-def _json(value: object) -> str:
-    from pydantic_core import to_json
-
-    try:
-        return to_json(value, fallback=repr, inf_nan_mode="constants").decode()
-    except (ValueError, RecursionError):
-        return repr(value)
 
 
 def _forget_what_was_typed() -> None:

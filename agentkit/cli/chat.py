@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from agentkit import Agent, Session
 from agentkit.approval import Approve
@@ -43,7 +44,7 @@ def chat(options: ChatOptions) -> int:
 class Conversation:
     """An agent, a person, and what was said between them."""
 
-    def __init__(self, agent: Agent, screen: Screen, approve: Approve, options: ChatOptions) -> None:
+    def __init__(self, agent: Agent[Any], screen: Screen, approve: Approve, options: ChatOptions) -> None:
         self._agent = agent
         self._screen = screen
         self._trace = options.trace

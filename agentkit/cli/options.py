@@ -53,7 +53,11 @@ class RunOptions(AgentOptions):
     """`agentkit run`."""
 
     words: Annotated[
-        list[str], typer.Argument(metavar="[AGENT.toml] PROMPT", help="The prompt, in quotes; - reads it from stdin.")
+        list[str],
+        typer.Argument(
+            metavar="[AGENT] PROMPT",
+            help="agent.toml or ./file.py:name, and the prompt, in quotes; - reads it from stdin.",
+        ),
     ]
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object; what went wrong is in it, as `error`.")
@@ -67,7 +71,7 @@ class RunOptions(AgentOptions):
 class ChatOptions(AgentOptions):
     """`agentkit chat`."""
 
-    file: Annotated[str | None, typer.Argument(metavar="[AGENT.toml]", help="An agent file.")] = None
+    file: Annotated[str | None, typer.Argument(metavar="[AGENT]", help="agent.toml or ./file.py:name.")] = None
 
 
 def takes(options: type[Options]) -> Callable[[Callable[[Options], int]], Callable[..., None]]:

@@ -1,16 +1,13 @@
 """`agentkit replay` and `agentkit diff`: recorded runs, played back and compared."""
 
 import json
-import runpy
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import anyio
 
-from agentkit import Agent, AgentError, ConfigError, Event, RunResult
-from agentkit.agent_file import load_agent
+from agentkit import AgentError, ConfigError, Event, RunResult
 from agentkit.errors import ReplayDiverged
 from agentkit.events import ModelAnswered, ToolFinished, ToolStarted
 from agentkit.messages import ToolCall, ToolResult
@@ -18,6 +15,7 @@ from agentkit.models.base import ModelResponse
 from agentkit.recording import Difference, Playback, Recording, Step, first_difference, read_recording
 from agentkit.recording.described import read
 
+from .agents import find_agent
 from .failures import FAILED, OK, reason
 from .screen import Screen
 from .text import one_line, safe
@@ -29,7 +27,7 @@ def replay_run(path: str, agent: str | None, *, debug: bool) -> int:
     _show_beginning(recording, screen)
     if agent is None:
         return _show(recording, screen)
-    playback = Playback.of(_agent(agent), recording)
+    playback = Playback.of(find_agent(agent, default_model="recorded"), recording)
     screen.knows(playback.agent.registry.by_name)
 
     async def watch() -> RunResult[Any]:
@@ -144,19 +142,3 @@ def _show_end(recording: Recording, screen: Screen, output: str) -> None:
         told = {name: value for name, value in _taken(recording) if value is not None}
         shown = ("tokens in", "tokens out", "model calls", "tool calls", "seconds", "ended with")
         screen.note(", ".join(f"{name} {_cell(told[name])}" for name in shown if name in told))
-
-
-def _agent(source: str) -> Agent[Any]:
-    """The agent of an agent file, or of a Python file: `./shop.py:clerk`."""
-    if source.endswith(".toml"):
-        return load_agent(Path(source), default_model="recorded")
-    file, _, name = source.rpartition(":")
-    if not file.endswith(".py"):
-        raise ConfigError(f"{source!r} is no agent; write agent.toml, or ./file.py:name")
-    try:
-        found = runpy.run_path(file).get(name)
-    except OSError as error:
-        raise ConfigError(f"{file!r} cannot be read: {error}") from None
-    if not isinstance(found, Agent):
-        raise ConfigError(f"{file!r} has no agent {name!r}")
-    return found

@@ -17,12 +17,13 @@ from agentkit.recording import Recorder
 from agentkit.telemetry.recorder import SpanRecorder
 from agentkit.telemetry.trace_file import TraceFileExporter
 
+from .agents import WRITTEN, names_agent
 from .approval import approver
 from .failures import FAILURES, OK, exit_code, reason, where
 from .options import AgentOptions, RunOptions
 from .screen import Screen
 from .setup import build_agent
-from .text import count
+from .text import as_json, count
 
 
 def run(options: RunOptions) -> int:
@@ -31,7 +32,7 @@ def run(options: RunOptions) -> int:
 
 
 def follow(
-    agent: Agent, prompt: str, screen: Screen, *, trace: bool = False, file: TraceFileExporter | None, **given: Any
+    agent: Agent[Any], prompt: str, screen: Screen, *, trace: bool = False, file: TraceFileExporter | None, **given: Any
 ) -> None:
     """Run an agent before a person's eyes; Ctrl-C cancels the run, and is raised when it has ended.
 
@@ -47,7 +48,7 @@ def follow(
     watched = replace(agent, telemetry=recorder.telemetry) if trace or file else agent
     screen.knows(agent.registry.by_name)
 
-    async def watch() -> RunResult[str]:
+    async def watch() -> RunResult[Any]:
         async with watched.stream(prompt, **given) as run:
             async for event in run:
                 screen.show(event)
@@ -110,29 +111,30 @@ def _steps(options: RunOptions) -> Recorder | None:
     return Recorder(options.record) if options.record else None
 
 
-def _prepared(options: RunOptions, screen: Screen) -> tuple[Agent, str]:
-    file, prompt = _file_and_prompt(options.words)
-    agent, note = build_agent(options, file, os.environ)
+def _prepared(options: RunOptions, screen: Screen) -> tuple[Agent[Any], str]:
+    named, prompt = _agent_and_prompt(options.words)
+    agent, note = build_agent(options, named, os.environ)
     if note:
         screen.note(note)
     return agent, prompt
 
 
-def _file_and_prompt(words: list[str]) -> tuple[str | None, str]:
-    file, prompts = (words[0], words[1:]) if words[0].endswith(".toml") else (None, words)
+def _agent_and_prompt(words: list[str]) -> tuple[str | None, str]:
+    is_prompt = not names_agent(words[0]) or (len(words) == 1 and " " in words[0])
+    named, prompts = (None, words) if is_prompt else (words[0], words[1:])
     if not prompts:
-        raise ConfigError(f"there is no prompt after {file!r}; add it in quotes, or - to read it from stdin")
+        raise ConfigError(f"there is no prompt after {named!r}; add it in quotes, or - to read it from stdin")
     if len(prompts) > 1:
-        raise ConfigError(f"{len(prompts)} prompts were given; put the prompt in quotes (an agent file ends in .toml)")
+        raise ConfigError(f"{len(prompts)} prompts were given; put the prompt in quotes (an agent is {WRITTEN})")
     prompt = sys.stdin.read() if prompts[0] == "-" else prompts[0]
     if not prompt.strip():
         raise ConfigError("the prompt is empty")
-    return file, prompt
+    return named, prompt
 
 
-def _result(result: RunResult[str]) -> dict[str, Any]:
+def _result(result: RunResult[Any]) -> dict[str, Any]:
     return {
-        "output": result.output,
+        "output": json.loads(as_json(result.output)),
         "messages": _plain(result.messages),
         "usage": asdict(result.usage),
         "iterations": result.iterations,

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.text import Text
@@ -14,7 +14,7 @@ from agentkit.events import HostedToolFinished
 from agentkit.traces.span import SpanNode
 
 from .spans import print_tree
-from .text import arguments, count, duration, one_line, safe
+from .text import arguments, as_json, count, duration, one_line, safe
 
 _SHORT = 100
 
@@ -66,10 +66,11 @@ class Screen:
                 line = f"<- {name}{' failed' if result.is_error else ''}: {said} ({duration(seconds)})"
                 self._print(line, "red" if result.is_error else "green")
 
-    def answer(self, result: RunResult[str], seconds: float) -> None:
+    def answer(self, result: RunResult[Any], seconds: float) -> None:
         """Show the answer, where it is not there already, and what it took."""
         if not self._streams:
-            print(safe(result.output), flush=True)
+            text = result.output if isinstance(result.output, str) else as_json(result.output)
+            print(safe(text), flush=True)
         used = result.usage
         known = used.input_tokens is not None and used.output_tokens is not None
         tokens = f"{used.input_tokens:,} tokens in, {used.output_tokens:,} out" if known else "tokens unknown"

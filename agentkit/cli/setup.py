@@ -2,25 +2,33 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from agentkit import Agent, ConfigError, Limits, ModelBackend, ModelRequest, ModelResponse, load_tools
-from agentkit.agent_file import load_agent
 from agentkit.models import resolve_model
 from agentkit.models.base import ModelInfo, OnDelta
 
+from .agents import find_agent
 from .options import AgentOptions
 
 DEFAULT_OPENAI_MODEL = "gpt-5.5"
 LOCAL = "local:needle"
 
 
-def build_agent(options: AgentOptions, file: str | None, environment: Mapping[str, str]) -> tuple[Agent, str | None]:
+def build_agent(
+    options: AgentOptions, named: str | None, environment: Mapping[str, str]
+) -> tuple[Agent[Any], str | None]:
     """The agent, and where its model comes from if the user has named none.
 
+    Args:
+        options: What the user says of it.
+        named: The agent that the user has named, if any; the options change it.
+        environment: Where a model may be named too.
+
     Raises:
-        ConfigError: the agent file, a tool or a limit is not as it should be.
+        ConfigError: the named agent, a tool or a limit is not as it should be.
     """
-    agent = load_agent(file, default_model="") if file else Agent("")
+    agent: Agent[Any] = find_agent(named, default_model="") if named else Agent("")
     note, model = None, options.model or agent.model
     if not model:
         model, note = choose_model(environment)
@@ -29,7 +37,7 @@ def build_agent(options: AgentOptions, file: str | None, environment: Mapping[st
         agent,
         model=Whole(resolve_model(model)) if options.no_stream else model,
         instructions=agent.instructions if options.instructions is None else options.instructions,
-        tools=[*agent.tools, *(tool for source in _sources(options.tools) for tool in load_tools(source))],
+        tools=agent.registry + [tool for source in _sources(options.tools) for tool in load_tools(source)],
         limits=_limits(agent.limits, {name: value for name, value in spent.items() if value is not None}),
     )
     return changed, note

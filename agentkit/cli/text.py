@@ -34,6 +34,16 @@ def arguments(text: str, secrets: Collection[str] = ()) -> str:
     return ", ".join(f"{readable(name)}={'***' if name in secrets else readable(given[name])}" for name in given)
 
 
+def as_json(value: object) -> str:
+    """The value as JSON, or what Python writes for it where there is none."""
+    from pydantic_core import to_json
+
+    try:
+        return to_json(value, fallback=repr, inf_nan_mode="constants").decode()
+    except (ValueError, RecursionError):
+        return repr(value)
+
+
 def duration(seconds: float) -> str:
     """`12 ms` or `1.4 s`."""
     return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_INSTALL = 'RedisStore needs redis-py: pip install "agentkit[redis]"'
+_INSTALL = "RedisStore needs redis-py: pip install redis"
 _AT_ONCE = 8
 _GRACE = 1.0  # seconds after which a database that has not kept to its time limit is left
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_INSTALL = 'SqlStore needs SQLAlchemy, and psycopg for PostgreSQL: pip install "agentkit[sql]"'
+_INSTALL = 'SqlStore needs SQLAlchemy, and psycopg for PostgreSQL: pip install sqlalchemy "psycopg[binary]"'
 _AT_ONCE = 8
 _GRACE = 1.0  # seconds after which a database that has not kept to its time limit is left
 _VERSION = 1

@@ -7,6 +7,7 @@ from agentkit.errors import ConfigError
 
 from .environment import Signal
 
+_INSTALL = "pip install opentelemetry-exporter-otlp"
 PROVIDER: dict[Signal, str] = {"traces": "tracer", "metrics": "meter", "logs": "logger"}
 """What the provider of a signal is called."""
 
@@ -46,7 +47,7 @@ def exporter(signal: Signal, name: str) -> Any:
 
     found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=name))
     if not found and name.startswith("otlp_proto_"):
-        raise ConfigError('the exporters are not installed: pip install "agentkit[otel]"')
+        raise ConfigError(f"the exporters are not installed: {_INSTALL}")
     if not found:
         raise ConfigError(
             f"OTEL_{signal.upper()}_EXPORTER: there is no {name!r}; take otlp, console or none, or install it"
@@ -54,7 +55,7 @@ def exporter(signal: Signal, name: str) -> Any:
     try:
         return found[0].load()()
     except ImportError as error:
-        raise ConfigError(f'the exporters cannot be imported ({error}): pip install "agentkit[otel]"') from error
+        raise ConfigError(f"the exporters cannot be imported ({error}): {_INSTALL}") from error
     except (ValueError, RuntimeError, OSError, KeyError) as error:
         raise ConfigError(f"an OTEL_EXPORTER_* variable is wrong: the exporter of {signal} says: {error}") from error
 

@@ -20,7 +20,7 @@ from agentkit import ConfigError
 from agentkit.telemetry.environment import exporters
 from agentkit.telemetry.setup import configure
 
-pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason='needs pip install "agentkit[otel]"')
+pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs pip install opentelemetry-exporter-otlp")
 
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs_v1
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics_v1
@@ -161,7 +161,7 @@ anyio.run(clerk.run, "How many?")
 
 def test_grpc_is_spoken_where_the_variables_say_so() -> None:
     """By OTEL_EXPORTER_OTLP_PROTOCOL."""
-    grpc = pytest.importorskip("grpc", reason='needs pip install "agentkit[otel]"')
+    grpc = pytest.importorskip("grpc", reason="needs pip install opentelemetry-exporter-otlp")
     got = []
 
     def export(request: Any, _: object) -> Any:
@@ -488,4 +488,4 @@ def test_without_the_exporters_the_error_says_what_to_install(tmp_path: Path) ->
         text=True,
         check=False,
     )
-    assert 'ConfigError: the exporters are not installed: pip install "agentkit[otel]"' in done.stderr
+    assert "ConfigError: the exporters are not installed: pip install opentelemetry-exporter-otlp" in done.stderr
