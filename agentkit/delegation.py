@@ -38,7 +38,9 @@ def handoff_tool(name: str, description: str) -> Tool:
         ToolDefinitionError: the name is none that a tool can have a part of.
     """
 
-    async def transfer() -> str:
+    async def transfer(ctx: Context[Any]) -> str:
+        if ctx.pending.by is not None:
+            raise ToolFailed(f"only the model hands over to {name}, and no tool")
         return f"{name} has taken over"
 
     told = f"Hand the conversation over to {name}. {description}".strip()

@@ -193,3 +193,17 @@ async def test_who_takes_over_answers_where_a_server_holds_the_answer_of_the_fir
     assert asked == ["You are the desk.", "You are the other."][: len(asked)]
     assert len(asked) == (2 if where == "the same server" else 1)
     assert {run["status"] for run in runs} <= {"completed", "cancelled"}
+
+
+async def test_a_tool_cannot_hand_over() -> None:
+    """It is told so, and who has the word goes on; nobody is said to have taken over who has not."""
+
+    @tool
+    async def escalate(ctx: Context[Any]) -> str:
+        return str(await ctx.call("transfer_to_till", {}))
+
+    till = Agent(ScriptedModel(["Till here."]), name="till")
+    desk = Agent(ScriptedModel([[call("escalate")], "Desk here."]), name="desk", tools=[escalate], handoffs=[till])
+    result = await desk.run("Hi")
+    assert (result.output, result.agent) == ("Desk here.", "desk")
+    assert results(result.messages) == ["only the model hands over to till, and no tool"]
