@@ -116,16 +116,18 @@ class Run(Generic[Out]):
     async def _spanned(self, prompt: UserMessage | None) -> RunResult[Out]:
         """The loop, inside a span and a deadline, with an orderly end however it ends."""
         session, follows = self.history.session, self.resumes.paused.trace if self.resumes else None
+        alone = session.held() if session else nullcontext()
         with self.spans.begin(self.role, session.id if session else None, follows=follows):
-            self.budget.begin()
-            try:
-                result = await self._timed(prompt)
-                self.spans.came_to(result)
-            except BaseException as error:
-                await self._close(error)
-                raise
-            finally:
-                self.budget.end()
+            async with alone:
+                self.budget.begin()
+                try:
+                    result = await self._timed(prompt)
+                    self.spans.came_to(result)
+                except BaseException as error:
+                    await self._close(error)
+                    raise
+                finally:
+                    self.budget.end()
         await self.emit(RunFinished(result=result))
         return result
 
