@@ -99,6 +99,7 @@ class Run(Generic[Out]):
 
     async def run(self, prompt: UserMessage | None) -> RunResult[Out]:
         """The run, beside whoever follows it: a recorder, or a replay."""
+        await turn()
         if isinstance(self.steps, Inline) or not isinstance(self.steps, FollowsRuns):
             return await self._spanned(prompt)
         beginning = Beginning(
@@ -172,7 +173,6 @@ class Run(Generic[Out]):
         self.messages.extend(said)
         if not isinstance(self.role.model, HoldsAnswers):  # whose server may have what was said
             require_words(self.messages, self.role.request.instructions)
-        await turn()
 
     async def _read(self, answer: AssistantMessage) -> Out:
         """The output in an answer that calls no tools."""
