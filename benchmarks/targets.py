@@ -46,5 +46,5 @@ TARGETS = (
     Target(table=EIGHT_CALLS.title, contestant=AGENTKIT, most=0.15),
     Target(table=LONG_HISTORY.title, contestant=AGENTKIT, most=0.06),
     Target(table=CROWD.title, contestant=AGENTKIT, most=0.20),
-    Target(table=THRONG.title, contestant=AGENTKIT, most=0.10),
+    Target(table=THRONG.title, contestant=AGENTKIT, most=0.05),
 )

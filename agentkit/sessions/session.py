@@ -21,7 +21,7 @@ class Session:
         id: Whose or which conversation it is: at most 256 bytes, no control characters.
         store: Where it is kept; in the memory of this object if not given.
         lock_timeout: Seconds that a run waits until another one in this event loop, with the same conversation in the
-            same store, has ended; 0 does not wait. If not given, both go on, and the one that stores last is the
+            same store object, has ended; 0 does not wait. If not given, both go on, and the one that stores last is the
             error SessionConflict; so it is between processes always.
 
     Raises:
