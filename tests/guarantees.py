@@ -661,7 +661,7 @@ def _answers() -> tuple[Row, ...]:
         Row(
             lines=(20,),
             wrong="unknown fields, and a finish_reason nobody knows",
-            promise="are passed over",
+            promise="are passed over, and kept in `ModelResponse.raw`",
             replies=[said({"content": "Done.", "tool_calls": [], "mood": 1}, "tired", vendor={"a": 1})],
             shape="ua",
             attributes={"finish_reason": "tired"},

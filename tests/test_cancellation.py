@@ -1,10 +1,13 @@
 """Leaving a run in the middle: nothing is left behind, and the history stays valid."""
 
 import gc
+import logging
 import threading
 from collections.abc import Iterator
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
@@ -182,3 +185,69 @@ async def test_cancelled_at_any_checkpoint_the_history_is_valid(spans: OpenSpans
     assert unanswered(stored) == ()
     calls = [c.id for m in stored if m.role == "assistant" for c in m.tool_calls]
     assert calls == [m.call_id for m in stored if m.role == "tool"]
+
+
+class Released(logging.Handler):
+    """Lets go of something when the log says something."""
+
+    def __init__(self, event: threading.Event) -> None:
+        super().__init__()
+        self.event, self.told = event, list[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage())
+        self.event.set()
+
+
+async def test_a_tool_that_does_not_end_when_it_is_cancelled_is_named_and_waited_for(released: threading.Event) -> None:
+    """Spec line 39. A task cannot be left behind without breaking a promise, so the log says who holds up the end."""
+    heard = Released(released)
+    reached = anyio.Event()
+
+    @tool
+    async def stubborn() -> str:
+        """Goes on until the log has named it."""
+        reached.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(released.wait)
+        return "never"
+
+    agent = Agent(ScriptedModel([[call("stubborn")], "Never."]), tools=[stubborn])
+    logging.getLogger("agentkit").addHandler(heard)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(agent.run, "Go.")
+            await reached.wait()
+            group.cancel_scope.cancel()
+    finally:
+        logging.getLogger("agentkit").removeHandler(heard)
+    [told] = heard.told
+    assert "'stubborn' goes on" in told
+
+
+async def test_a_tool_that_clears_up_when_it_is_cancelled_is_not_named(caplog: pytest.LogCaptureFixture) -> None:
+    """Within its seconds it may await what it has to; and no thread is left that watches it."""
+    reached = anyio.Event()
+
+    @tool
+    async def tidy() -> str:
+        """Clears up."""
+        reached.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.lowlevel.checkpoint()
+        return "never"
+
+    before = threading.active_count()
+    async with anyio.create_task_group() as group:
+        group.start_soon(Agent(ScriptedModel([[call("tidy")], "Never."]), tools=[tidy]).run, "Go.")
+        await reached.wait()
+        group.cancel_scope.cancel()
+    while threading.active_count() > before:  # the alarm's thread ends at once, and not in five seconds
+        await anyio.lowlevel.checkpoint()
+    assert not caplog.records

@@ -100,6 +100,8 @@ class ModelResponse:
     """How the server says that it was processed: `default`, `priority` ..."""
     system_fingerprint: str | None = None
     """What the server's set-up is known by: with another one, the same request may be answered otherwise."""
+    raw: Mapping[str, Any] | None = None
+    """What the answer says that has no name here, in the provider's own spelling; of a stream, what came last."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,6 @@
 """Reads what servers send: lenient in what is not needed, so a field of the wrong kind is as good as none. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -30,6 +30,11 @@ def json_object(body: bytes) -> dict[str, Any]:
     if data.get("object") == "error":  # vLLM's, where others have it in `error`
         raise reported(data)
     return data
+
+
+def unnamed(given: Mapping[str, Any], named: Set[str]) -> dict[str, Any]:
+    """What an object says that nobody here reads; null says nothing."""
+    return {name: given[name] for name in given.keys() - named if given[name] is not None}
 
 
 def reported(error: object) -> ModelError:

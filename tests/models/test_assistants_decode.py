@@ -123,3 +123,9 @@ def test_strange_json_is_an_answer_or_an_error_of_ours(event: int, data: st.Data
         told(*WHOLE[:event], (name, {**whole, field: odd}), *WHOLE[event + 1 :])
     except ModelError:
         pass
+
+
+def test_what_a_run_says_that_has_no_name_here_is_kept() -> None:
+    """Spec line 20: a server's own fields can be read, and null says nothing."""
+    response, _ = told(message("msg_1", "Hi."), run("completed", speed="fast", mood=None))
+    assert response.raw == {"speed": "fast"}

@@ -371,3 +371,21 @@ def test_anything_anywhere_in_a_stream_is_an_answer_or_an_error_of_ours(events: 
         for delta in deltas:
             words = (delta.name, delta.arguments) if isinstance(delta, ToolCallDelta) else (delta.text,)
             assert all(type(word) is str for word in words)
+
+
+def test_what_has_no_name_here_is_kept() -> None:
+    """Of the answer, its choice and its message; null says nothing. A provider's news can be used before we know it."""
+    message = {"role": "assistant", "content": "Hi.", "annotations": [{"url": "u"}], "audio": None}
+    data = json.loads(body(message, x_groq={"id": "q"}))
+    data["choices"][0]["logprobs"] = {"content": []}
+    raw = {"x_groq": {"id": "q"}, "logprobs": {"content": []}, "annotations": [{"url": "u"}]}
+    assert decode(json.dumps(data).encode(), REQUEST).raw == raw
+    assert decode(body({"content": "Hi."}), REQUEST).raw is None
+
+
+def test_of_a_stream_what_came_last_is_kept() -> None:
+    """Each field as it was told last; what came earlier under other names too."""
+    _, response = streamed(
+        chunk({"content": "H"}, x_first=1), chunk({"content": "i", "mood": "a"}), chunk({"mood": "b"}, "stop")
+    )
+    assert response.raw == {"x_first": 1, "mood": "b"}

@@ -26,7 +26,7 @@ from agentkit.errors import (
 from agentkit.messages import AssistantMessage, Citation, HostedCall, ToolCall, Usage, clean
 from agentkit.models.base import Delta, HostedToolFinished, ModelRequest, ModelResponse, TextDelta, ToolCallDelta
 from agentkit.models.http_errors import TOO_LONG
-from agentkit.models.lenient import a_dict, a_str, an_int, as_arguments, dicts, reported, with_own_ids
+from agentkit.models.lenient import a_dict, a_str, an_int, as_arguments, dicts, reported, unnamed, with_own_ids
 
 from .content import Said, hosted_calls
 from .encode import encode_resources
@@ -235,6 +235,7 @@ class Turn:
             id=self.id,
             conversation=self.thread,
             results_within=_time_left(expires, now) if waiting else None,
+            raw=_news(self.run) or None,
         )
 
     def _message(self, calls: tuple[ToolCall, ...]) -> AssistantMessage:
@@ -354,3 +355,10 @@ def untold(run: dict[str, Any], place: Place) -> Usage:
         for f in fields(Usage)
     }
     return Usage(**left)
+
+
+def _news(run: dict[str, Any]) -> dict[str, Any]:
+    """What a run says that the wire's own types have no name for."""
+    from openai.types.beta.threads import Run
+
+    return unnamed(run, Run.model_fields.keys())

@@ -13,7 +13,22 @@ from agentkit.errors import BadResponse, ContentFiltered, ModelError, ModelTimeo
 from agentkit.messages import AssistantMessage, ToolCall, Usage, clean
 from agentkit.models.base import Delta, ModelRequest, ModelResponse, ReasoningDelta, TextDelta, ToolCallDelta
 from agentkit.models.http_errors import bad_response
-from agentkit.models.lenient import a_dict, a_str, an_int, as_arguments, json_object, reported, with_own_ids
+from agentkit.models.lenient import (
+    a_dict,
+    a_str,
+    an_int,
+    as_arguments,
+    json_object,
+    reported,
+    unnamed,
+    with_own_ids,
+)
+
+_HEAD = frozenset(
+    ("id", "object", "created", "model", "choices", "usage", "service_tier", "system_fingerprint", "error")
+)
+_CHOICE = frozenset(("index", "message", "delta", "finish_reason"))
+_PIECE = frozenset(("role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning"))
 
 
 def decode(body: bytes, request: ModelRequest) -> ModelResponse:
@@ -29,8 +44,8 @@ def decode(body: bytes, request: ModelRequest) -> ModelResponse:
     answer.read_head(data)
     if choice is None or not isinstance(message, dict):
         raise answer.says_nothing(bad_response("it has no choices[0].message", body))
+    answer.read_choice(choice)
     answer.read_piece(message)
-    answer.finish_reason = a_str(choice.get("finish_reason"))
     return answer.response(request)
 
 
@@ -64,8 +79,7 @@ class StreamDecoder:
         choice = _first(data.get("choices"))
         if choice is None:
             return []
-        self._answer.chosen = True
-        self._answer.finish_reason = a_str(choice.get("finish_reason")) or self._answer.finish_reason
+        self._answer.read_choice(choice)
         delta = choice.get("delta", choice.get("message"))  # the whole, from a server that does not stream
         self.done = self.done or ("delta" not in choice and isinstance(delta, dict))
         deltas = self._answer.read_piece(delta) if isinstance(delta, dict) else []
@@ -151,6 +165,7 @@ class _Answer:
     """Whether there were any choices."""
     answered: bool = False
     """Whether there was any content, be it an empty one."""
+    raw: dict[str, Any] = field(default_factory=dict)
     _slots: dict[int, int] = field(default_factory=dict)
     """The wire's index of a call, or its place in its piece if it has none -> the call's place here."""
 
@@ -162,6 +177,13 @@ class _Answer:
         self.system_fingerprint = self.system_fingerprint or a_str(data.get("system_fingerprint"))
         if isinstance(usage := data.get("usage"), dict):
             self.usage = _usage(usage)
+        self.raw |= unnamed(data, _HEAD)
+
+    def read_choice(self, choice: dict[str, Any]) -> None:
+        """What stands beside a choice's message."""
+        self.chosen = True
+        self.finish_reason = a_str(choice.get("finish_reason")) or self.finish_reason
+        self.raw |= unnamed(choice, _CHOICE)
 
     def read_piece(self, piece: dict[str, Any]) -> list[Delta]:
         """A message, or a delta: a piece of one.
@@ -170,6 +192,7 @@ class _Answer:
             BadResponse: its tool calls are no list.
         """
         deltas: list[Delta] = []
+        self.raw |= unnamed(piece, _PIECE)
         if thought := a_str(piece.get("reasoning_content")) or a_str(piece.get("reasoning")):
             self.reasoning.append(thought)
             deltas.append(ReasoningDelta(text=thought))
@@ -243,6 +266,7 @@ class _Answer:
             id=self.id,
             service_tier=self.service_tier or None,
             system_fingerprint=self.system_fingerprint or None,
+            raw=self.raw or None,
         )
 
     def _tool_calls(self, request: ModelRequest) -> tuple[ToolCall, ...]:
