@@ -111,7 +111,10 @@ DOORS: dict[str, list[str]] = {
     "marshal": ["agentkit/registry.py"],  # copies what this process has made itself; nothing is stored
     "pydantic_monty": ["tools/_monty.py"],
     "psycopg": ["tools/_sql_postgres.py"],
-    "sqlalchemy": ["agentkit/sessions/sql.py"],
+    "sqlalchemy": ["agentkit/sessions/sql.py", "agentkit/server/store/"],
+    "fastapi": ["agentkit/server/"],
+    "starlette": ["agentkit/server/"],
+    "uvicorn": ["agentkit/server/"],
     "redis": ["agentkit/sessions/redis.py"],
     "genai_prices": ["agentkit/prices.py"],
 }

@@ -144,6 +144,8 @@ class ToolCallDelta:
     """The tool's name so far."""
     arguments: str
     """The next piece of the arguments' JSON text."""
+    id: str = ""
+    """The call's id, where it is known already; the answer has the one that counts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

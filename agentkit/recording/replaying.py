@@ -281,4 +281,4 @@ async def _tell(message: AssistantMessage, emit: Emit) -> None:
     for word in re.findall(r"\s*\S+\s*", message.text):
         await emit(TextDelta(text=word))
     for index, call in enumerate(message.tool_calls):
-        await emit(ToolCallDelta(index=index, name=call.name, arguments=call.arguments))
+        await emit(ToolCallDelta(index=index, name=call.name, arguments=call.arguments, id=call.id))

@@ -80,4 +80,4 @@ async def _tell(message: AssistantMessage, on_delta: OnDelta) -> None:
     for word in re.findall(r"\s*\S+\s*", message.text):
         await on_delta(TextDelta(text=word))
     for index, each in enumerate(message.tool_calls):
-        await on_delta(ToolCallDelta(index=index, name=each.name, arguments=each.arguments))
+        await on_delta(ToolCallDelta(index=index, name=each.name, arguments=each.arguments, id=each.id))

@@ -268,7 +268,7 @@ class Turn:
     def call_deltas(self, answer: AssistantMessage) -> list[Delta]:
         """The tool calls, for those who watch."""
         return [
-            ToolCallDelta(index=index, name=call.name, arguments=call.arguments)
+            ToolCallDelta(index=index, name=call.name, arguments=call.arguments, id=call.id)
             for index, call in enumerate(answer.tool_calls)
         ]
 

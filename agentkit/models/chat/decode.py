@@ -224,7 +224,7 @@ class _Answer:
             self.calls.append(_Call(id))
         call = self.calls[slot]
         call.add(id, name, arguments)
-        return ToolCallDelta(index=slot, name=call.name, arguments=arguments)
+        return ToolCallDelta(index=slot, name=call.name, arguments=arguments, id=call.id)
 
     def response(self, request: ModelRequest) -> ModelResponse:
         """The answer as a whole.

@@ -120,6 +120,6 @@ async def ask(engines: Engines, question: Question, timeout: float | None = None
 
 async def _tell(calls: Sequence[ToolCall], text: str, on_delta: OnDelta) -> None:
     for index, call in enumerate(calls):
-        await on_delta(ToolCallDelta(index=index, name=call.name, arguments=call.arguments))
+        await on_delta(ToolCallDelta(index=index, name=call.name, arguments=call.arguments, id=call.id))
     if text:
         await on_delta(TextDelta(text=text))

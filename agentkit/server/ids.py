@@ -1,0 +1,28 @@
+"""Ids, as clients know them by their prefixes."""
+
+import secrets
+
+PREFIXES = {
+    "assistant": "asst_",
+    "thread": "thread_",
+    "message": "msg_",
+    "run": "run_",
+    "step": "step_",
+    "call": "call_",
+    "file": "file-",
+    "vector_store": "vs_",
+    "batch": "vsfb_",
+    "response": "resp_",
+    "conversation": "conv_",
+    "item": "item_",
+    "function_call": "fc_",
+    "function_call_output": "fco_",
+    "reasoning": "rs_",
+    "chat": "chatcmpl-",
+    "request": "req_",
+}
+
+
+def new_id(kind: str) -> str:
+    """An id that nobody can guess: 24 hexadecimal digits behind the kind's prefix."""
+    return PREFIXES[kind] + secrets.token_hex(12)
