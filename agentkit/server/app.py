@@ -94,4 +94,4 @@ def _methods(request: Request) -> set[str]:
     """All methods that the request's path has: each route knows its own only."""
     routes = (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))
     path = request.url.path.removeprefix(PREFIX)
-    return {method for route in routes if route.path_regex.match(path) for method in route.methods}
+    return {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
