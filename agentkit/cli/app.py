@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from .failures import EXIT_CODES
-from .options import ChatOptions, Debug, RunOptions, finish, takes
+from .options import ChatOptions, Debug, RunOptions, ServeOptions, finish, takes
 
 app = typer.Typer(
     help="Run agents, and look at the tools they may have.",
@@ -76,6 +76,23 @@ def chat_command(options: ChatOptions) -> int:
     from .chat import chat
 
     return chat(options)
+
+
+@app.command("serve", epilog=EXIT_CODES)
+@takes(ServeOptions)
+def serve_command(options: ServeOptions) -> int:
+    """Serve the Assistants API, Responses, Conversations and Chat Completions, for any OpenAI client.
+
+    Assistants, threads, runs, files and vector stores are kept in the database. Ctrl-C stops, once runs have ended.
+
+    \b
+    agentkit serve
+    agentkit serve clerk.toml --model gpt-4o=chat:gpt-5.5 --database postgresql://localhost/agents
+    OPENAI_BASE_URL=http://127.0.0.1:8000/v1 python your_old_assistants_program.py
+    """
+    from .serve import serve
+
+    return serve(options)
 
 
 @app.command("replay", epilog=COMPARED)

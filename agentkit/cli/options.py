@@ -74,6 +74,48 @@ class ChatOptions(AgentOptions):
     file: Annotated[str | None, typer.Argument(metavar="[AGENT]", help="agent.toml or ./file.py:name.")] = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServeOptions:
+    """`agentkit serve`."""
+
+    agents: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[AGENT]...", help="agent.toml or ./file.py:name; each is offered as a model."),
+    ] = None
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]WIRE:MODEL",
+            help="Who answers for a model name: gpt-4o=chat:gpt-5.5; without NAME=, for all other names. Repeated. "
+            "If not given: AGENTKIT_MODEL, a model on OpenAI if OPENAI_API_KEY is set, or local:needle.",
+        ),
+    ] = None
+    database: Annotated[
+        str, typer.Option(metavar="URL", help="An SQLite file, or postgresql://user:password@host/database.")
+    ] = "agentkit.db"
+    host: Annotated[str, typer.Option(help="The address to listen on; another than this machine's needs keys.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A name by which clients reach the server. Repeated.")
+    ] = None
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(metavar="URL", help="Web pages from there may call the server. Repeated.")
+    ] = None
+    code_interpreter: Annotated[
+        bool, typer.Option("--code-interpreter", help="Let models run Python, in a sandbox.")
+    ] = False
+    run_seconds: Annotated[int, typer.Option(min=1, help="How long a run may take, waiting for outputs included.")] = (
+        600
+    )
+    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="How often each key may ask.")] = None
+    strict_beta: Annotated[
+        bool, typer.Option("--strict-beta", help="Refuse Assistants requests without OpenAI-Beta: assistants=v2.")
+    ] = False
+    debug: Debug = False
+
+
 def takes(options: type[Options]) -> Callable[[Callable[[Options], int]], Callable[..., None]]:
     """A command for Typer out of a function from a record of options to an exit code.
 

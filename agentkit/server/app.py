@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
 from fastapi import FastAPI, Request
@@ -39,9 +38,13 @@ def create_app(settings: ServerSettings) -> FastAPI:
         await database.open()
         try:
             async with anyio.create_task_group() as tasks:
-                app.state.server = _server(settings, database, tasks)
-                yield
-                tasks.cancel_scope.cancel()
+                async with anyio.create_task_group() as loops:
+                    server = app.state.server = Server(settings=settings, database=database, tasks=tasks, loops=loops)
+                    await _furnish(server)
+                    yield
+                    server.draining = True
+                    loops.cancel_scope.cancel()
+                tasks.cancel_scope.deadline = anyio.current_time() + settings.drain_seconds
         finally:
             with anyio.CancelScope(shield=True):
                 await database.close()
@@ -56,12 +59,11 @@ def create_app(settings: ServerSettings) -> FastAPI:
     return app
 
 
-def _server(settings: ServerSettings, database: Database, tasks: Any) -> Server:
-    server = Server(settings=settings, database=database, tasks=tasks)
-    catalog = Catalog(settings=settings)
+async def _furnish(server: Server) -> None:
+    """Make the server's parts, and begin what goes on beside the requests."""
+    catalog = Catalog(settings=server.settings)
     server.parts[Catalog] = catalog
-    server.parts[Engine] = Engine(settings=settings, catalog=catalog)
-    return server
+    server.parts[Engine] = Engine(settings=server.settings, catalog=catalog)
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:

@@ -21,7 +21,11 @@ class Server:
     settings: ServerSettings
     database: Database
     tasks: TaskGroup
-    """What goes on beside the requests, until the server stops."""
+    """Work that goes on beside the requests and ends: the server waits for it when it stops."""
+    loops: TaskGroup
+    """What goes on until the server stops."""
+    draining: bool = False
+    """Whether the server has been told to stop: it begins nothing new."""
     parts: dict[type, Any] = field(default_factory=dict)
     """One of each kind of what the server has; see `part`."""
 

@@ -22,6 +22,8 @@ class ServerSettings:
     port: int = 8000
     run_seconds: int = 600
     """How long a run may take, its waiting for tool outputs included."""
+    drain_seconds: float = 30.0
+    """How long runs and answers may go on once the server is told to stop."""
     code_interpreter: bool = False
     """Whether models may run Python, in a sandbox."""
     max_body_bytes: int = 32 * 2**20

@@ -6,11 +6,11 @@ from typing import Any
 
 import anyio
 from sqlalchemy import URL, event, insert, make_url, select, text
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from agentkit.errors import ConfigError
-from agentkit.sessions.place import shown
+from agentkit.sessions.place import shown, without_secrets
 
 from .tables import METADATA, MIGRATIONS, VERSION, VERSIONS
 
@@ -31,7 +31,7 @@ class Database:
 
     def __init__(self, url: str, *, timeout: float = 30.0) -> None:
         self.shown = shown(url if "://" in url else f"sqlite:///{url}")
-        self._url = _parsed(url)
+        self._where, self._url = url, _parsed(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self._timeout = timeout
         self._engine: AsyncEngine | None = None
@@ -44,10 +44,18 @@ class Database:
         """Connect, and make the tables or bring them up to date.
 
         Raises:
-            ConfigError: they are of a newer agentkit.
+            ConfigError: it cannot be reached, or the tables are of a newer agentkit.
         """
         self._engine = self._made()
-        async with self._engine.begin() as connection:
+        try:
+            await self._prepare_tables()
+        except (DBAPIError, OSError) as error:
+            await self.close()
+            told = str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]
+            raise ConfigError(f"{self!r} cannot be used: {without_secrets(told, self._where)}") from None
+
+    async def _prepare_tables(self) -> None:
+        async with self._ready().begin() as connection:
             if self.is_sqlite:
                 await connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             else:
