@@ -1,6 +1,5 @@
 """An agent: a model, what it is told, what it may do and spend. A description that can be run."""
 
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -265,7 +264,7 @@ class Agent(Generic[Out]):
     def _start(self, given: GivenToRun, emit: Emit) -> Run[Out]:
         outer, role, steps = given.outer, self._role, given.steps or Inline()
         paused = given.resumes.paused if given.resumes else None
-        run_id = paused.run_id if paused else uuid.uuid4().hex
+        run_id = given.run_id
         budget = Budget(limits=self.limits) if outer is None else outer.budget.part(self.limits)
         if paused:
             budget.take_up(paused.spent)

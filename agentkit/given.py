@@ -1,5 +1,6 @@
 """What callers give to an agent and to its runs, checked: a mistake is answered with what to write."""
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
@@ -14,7 +15,7 @@ from .models.base import ModelSettings, OutputMode
 from .prices import Prices
 from .resuming import Resumption
 from .sessions import Session
-from .steps import Steps
+from .steps import NamesRuns, Steps
 from .telemetry import Telemetry
 from .window import Window
 
@@ -88,6 +89,14 @@ class GivenToRun:
         for message in cast("Sequence[object]", self.history):
             if not isinstance(message, UserMessage | AssistantMessage | ToolResult):
                 raise ConfigError(f"history= holds {message!r:.100}; give messages, as RunResult.messages has them")
+
+    @property
+    def run_id(self) -> str:
+        """What the run is called: as before, where it goes on, or a new name."""
+        if self.resumes is not None:
+            return self.resumes.paused.run_id
+        steps: object = self.steps
+        return steps.run_id if isinstance(steps, NamesRuns) else uuid.uuid4().hex
 
 
 def _can(given: object, what: str) -> bool:

@@ -76,6 +76,16 @@ class FollowsRuns(Protocol):
         ...
 
 
+@runtime_checkable
+class NamesRuns(Protocol):
+    """Steps that know what their run is called: one that is taken up again has the name that it had before."""
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        ...
+
+
 class Inline:
     """Runs each step as it is."""
 

@@ -115,6 +115,7 @@ DOORS: dict[str, list[str]] = {
     "fastapi": ["agentkit/server/"],
     "starlette": ["agentkit/server/"],
     "uvicorn": ["agentkit/server/"],
+    "dbos": ["agentkit/durable/"],
     "redis": ["agentkit/sessions/redis.py"],
     "genai_prices": ["agentkit/prices.py"],
 }

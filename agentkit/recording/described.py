@@ -52,7 +52,7 @@ class Describer:
             case ModelRequest():
                 return self._request(given)
             case ToolCall():
-                return {"call": self.hidden(_brief(_dumped(ToolCall, given)))}
+                return {"call": self.hidden(_brief(dumped(ToolCall, given)))}
             case UserMessage() | AssistantMessage() | ToolResult():
                 return {"message": self.message(given)}
             case list() | tuple() if all(isinstance(each, Message) for each in given):
@@ -68,13 +68,13 @@ class Describer:
         Raises:
             ConfigError: it has no JSON form.
         """
-        return self.hidden(_dumped(kind, value))
+        return self.hidden(dumped(kind, value))
 
     def message(self, message: Message) -> Any:
         """A message as it goes into a step: without what is not set, and the keys of calls, which differ by run."""
         known = self._messages.get(id(message))
         if known is None:
-            told = self.hidden(_brief(_dumped(type(message), message)))
+            told = self.hidden(_brief(dumped(type(message), message)))
             known = self._messages[id(message)] = (message, told)
         return known[1]
 
@@ -89,7 +89,7 @@ class Describer:
             "attributes": {name: each for name, each in vars(error).items() if _is_plain(each)},
         }
         if isinstance(spent := vars(error).get("spent"), Usage):
-            described["spent"] = _dumped(Usage, spent)
+            described["spent"] = dumped(Usage, spent)
         hidden: dict[str, Any] = self.hidden(described)
         return hidden
 
@@ -248,7 +248,7 @@ def _as_json(value: object) -> Any:
     )
 
 
-def _dumped(kind: Any, value: object) -> Any:
+def dumped(kind: Any, value: object) -> Any:
     try:
         return _adapter(kind).dump_python(value, mode="json")
     except ValueError as error:

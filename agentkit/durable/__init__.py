@@ -1,0 +1,5 @@
+"""Runs that survive their process: the steps of a run as steps of a DBOS workflow. The extra `durable`."""
+
+from .steps import DurableSteps
+
+__all__ = ["DurableSteps"]
