@@ -1,6 +1,6 @@
 """A program that may be killed: an agent's run as a workflow. `python durable_program.py DATABASE LOG [HANG]`.
 
-It writes a line to LOG for each model call and each tool call; the tool of round HANG never returns.
+It writes a line to LOG for each model call and each tool call; the tool of round HANG says so, and never returns.
 """
 
 import sys
@@ -35,7 +35,7 @@ async def step(number: int, ctx: Context[Any]) -> str:
     """
     note(f"tool {number} {ctx.idempotency_key}")
     if number == HANG:
-        note("hangs")
+        print("hangs", flush=True)
         await anyio.sleep_forever()
     note(f"done {number}")
     if number == 2:
