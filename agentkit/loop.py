@@ -332,7 +332,7 @@ class Run(Generic[Out]):
             model, step = self.role.model, self.steps.reserve("release", Usage)
             used = await step(Work(answer, lambda: model.release(answer)))
             self.spans.released(used)
-            self.budget.spend(used)
+            self.asker.spend_later(self.role.model.info, used)
 
     async def _close(self, error: BaseException) -> None:
         """Leave a history that a provider accepts and that says what happened, whatever ended the run.

@@ -80,7 +80,8 @@ class ChatBackend:
             largest=LARGEST if settings.max_response_bytes is None else settings.max_response_bytes,
         )
         ask = partial(self._ask, request, call)
-        return await attempts(ask, self.retry, self.info.address or "", on_delta, until)
+        host = self.info.address or ""
+        return await attempts(ask, self.retry, host, on_delta, until, tokens=request.tokens_left)
 
     async def _ask(self, request: ModelRequest, call: Call, on_delta: OnDelta | None) -> ModelResponse:
         if on_delta is None:
