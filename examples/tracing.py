@@ -2,8 +2,8 @@
 
     python examples/tracing.py
 
-It needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own. With `pip install ".[otel]"`, use OTLPSpanExporter
-in place of ConsoleSpanExporter to send the spans to a collector. It prints:
+It needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own. To send spans and metrics to a collector, install
+`".[otel]"`, and call `agentkit.telemetry.configure("shop")` in place of the four lines about `provider`. It prints:
 
     Yes, we have three of A-1.
     chat gpt-5.5

@@ -116,6 +116,8 @@ DOORS: dict[str, list[str]] = {
     "starlette": ["agentkit/server/"],
     "uvicorn": ["agentkit/server/"],
     "dbos": ["agentkit/durable/"],
+    "pypdf": ["agentkit/server/files/read_document.py"],
+    "docx": ["agentkit/server/files/read_document.py"],
     "redis": ["agentkit/sessions/redis.py"],
     "genai_prices": ["agentkit/prices.py"],
 }
