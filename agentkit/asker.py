@@ -1,16 +1,16 @@
 """One model call -> its response: reserved, made inside a span, and paid for."""
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .budget import NOTHING, Budget, Hold, Need
-from .errors import ConfigError, ModelError
+from .budget import NOTHING, SHARED_OUTPUT, Budget, Hold, Need, known
+from .errors import ConfigError, LimitExceeded, ModelError
 from .events import Emit, PartialOutput, to_no_one
 from .history import bytes_of
-from .messages import Message, Usage
+from .messages import AssistantMessage, Message, Usage
 from .models.base import (
     Delta,
     HoldsAnswers,
@@ -23,10 +23,11 @@ from .models.base import (
 )
 from .prices import Prices
 from .registry import ToolRegistry
+from .results import LEAST_RESULT_CHARS, ever_shorter, last_results
 from .role import Role
 from .steps import Steps, Work
 from .telemetry import Spans
-from .window import Summary, View
+from .window import Summary, View, of_pictures
 
 if TYPE_CHECKING:
     from .telemetry.nothing import NoSpans
@@ -86,8 +87,7 @@ class Asker:
             summary = None if last else self._summary
             messages = await self.view.fit(messages, since=self.since, step=summary, ask=self._asked_to_sum_up)
         step = self.steps.reserve("model", ModelResponse)
-        need = self._need(role, messages)
-        hold = await self.budget.hold(need, last=last)
+        messages, need, hold = await self._held(role, messages, last=last)
         try:
             self.budget.start_iteration(last=last)
             settings = role.request.settings
@@ -104,9 +104,23 @@ class Asker:
                 make = partial(self._generate, role, request, estimate, compacted=messages is not whole)
                 response = await step(Work(request, make))
             self._spend(role.model.info, response, estimate)
+            self.budget.keep(hold, _with_results(response.message))
             return response
         finally:
             self.budget.release(hold)
+
+    async def _held(
+        self, role: Role[Any], messages: Sequence[Message], *, last: bool
+    ) -> tuple[Sequence[Message], Need, Hold]:
+        """Reserve a model call; for the last one, the newest results are cut until an answer as long has room too."""
+        for sent in ever_shorter(messages) if last else ():
+            need, new = self._need(role, sent), bytes_of(sent[last_results(sent) :]) // _BYTES_PER_TOKEN
+            need = replace(need, least=min(new, need.output or SHARED_OUTPUT))
+            with suppress(LimitExceeded):
+                return sent, need, await self.budget.hold(need, last=True)
+            messages = sent
+        need = self._need(role, messages)
+        return messages, need, await self.budget.hold(need, last=last)
 
     @contextmanager
     def _failures_paid(self, info: ModelInfo, estimate: Usage) -> Generator[None]:
@@ -130,7 +144,7 @@ class Asker:
             if made.info is not None:
                 if self.prices is not None and self.budget.counts_cost:
                     self.prices.require(made.info)
-                cost = self._cost(made.info, made.model, _known(made.usage, made.estimate))
+                cost = self._cost(made.info, made.model, known(made.usage, made.estimate))
                 self.budget.spend(made.usage, estimate=made.estimate, cost=cost)
             return made
         finally:
@@ -178,9 +192,11 @@ class Asker:
         """What a model call will take, where anything is limited for which that matters."""
         if self.prices is None and not self.budget.counts_tokens:
             return Need()
-        size = bytes_of(messages) + len(role.request.instructions.encode())
+        size = (bytes_of(messages) + len(role.request.instructions.encode())) // _BYTES_PER_TOKEN
         return Need(
-            input=size // _BYTES_PER_TOKEN, output=role.request.settings.max_tokens, price=self._price(role.model.info)
+            input=size + sum(map(of_pictures, messages)),
+            output=role.request.settings.max_tokens,
+            price=self._price(role.model.info),
         )
 
     def _price(self, info: ModelInfo) -> Callable[[int, int], float] | None:
@@ -192,15 +208,19 @@ class Asker:
 
     def _spend(self, info: ModelInfo, response: ModelResponse, estimate: Usage) -> None:
         """Count what an answer used: tokens that the provider does not report as estimated."""
-        cost = self._cost_of(info, response, estimate)
-        estimate = _with_answer(estimate, response)
-        self.budget.spend(response.usage, estimate=estimate, pending=response.usage_pending, cost=cost)
+        cost, estimate = self._cost_of(info, response, estimate), _with_answer(estimate, response)
+        guess = self._cost(info, response.model, estimate) if response.usage_pending else None
+        self.budget.spend(response.usage, estimate=estimate, pending=response.usage_pending, cost=cost, guess=guess)
+
+    def spend_later(self, info: ModelInfo, usage: Usage) -> None:
+        """Count what a server tells of an answer that it has held, when it lets go of it."""
+        self.budget.spend(usage, cost=self._cost(info, "", usage))
 
     def _cost_of(self, info: ModelInfo, response: ModelResponse, estimate: Usage) -> float | None:
         """What an answer costs: tokens that the provider does not report as estimated, unless it will report them."""
         if self.prices is None:
             return None
-        used = response.usage if response.usage_pending else _known(response.usage, _with_answer(estimate, response))
+        used = response.usage if response.usage_pending else known(response.usage, _with_answer(estimate, response))
         return self._cost(info, response.model, used)
 
     def _cost(self, info: ModelInfo, model: str, usage: Usage) -> float | None:
@@ -211,11 +231,9 @@ def _with_answer(estimate: Usage, response: ModelResponse) -> Usage:
     return replace(estimate, output_tokens=bytes_of([response.message]) // _BYTES_PER_TOKEN)
 
 
-def _known(used: Usage, estimate: Usage) -> Usage:
-    """What was used, estimated where the provider does not say."""
-    input = estimate.input_tokens if used.input_tokens is None else used.input_tokens
-    output = estimate.output_tokens if used.output_tokens is None else used.output_tokens
-    return replace(used, input_tokens=input, output_tokens=output)
+def _with_results(message: AssistantMessage) -> int:
+    """Tokens of an answer and of the results of its calls, as short as they can be cut."""
+    return (bytes_of([message]) + len(message.tool_calls) * LEAST_RESULT_CHARS) // _BYTES_PER_TOKEN
 
 
 def _last_settings(role: Role[Any], tools: ToolRegistry) -> ModelSettings:

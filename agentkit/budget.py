@@ -1,7 +1,7 @@
 """What a run and its sub-runs have spent. A model call is reserved first: together they spend no more than allowed."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -50,6 +50,8 @@ class Need:
     """Tokens of the request, estimated."""
     output: int | None = None
     """Tokens that the answer may take; None if nobody has said."""
+    least: int = 1
+    """Tokens of the shortest answer that the call is made for."""
     price: Callable[[int, int], float] | None = None
     """The most that so many tokens of input and output cost; None where cost is not limited."""
 
@@ -94,8 +96,8 @@ class Budget:
     """What counts towards the limits: as the provider says, estimated where it does not."""
     _held: dict[str, float] = field(default_factory=lambda: dict(_FREE))
     _holds: int = 0
-    _pending: int = 0
-    """Of the tokens spent, the estimates of what the provider will say later."""
+    _pending: Sequence[float] = (0, 0, 0, 0.0)
+    """Of what is spent, the estimates of what the provider will say later, in the order of `_SPENT`."""
     _extra: int = 0
     """Input tokens that the provider counts on top of those estimated: for tools, and for what stands in between."""
     _shortest: int = 1
@@ -104,7 +106,9 @@ class Budget:
     _runs: int = 0
     """Sub-runs that go on now."""
     _own: Need | None = None
-    """What the last call of the run itself took: its last answer will take as much, also while sub-runs spend."""
+    """What the run's last answer will take, as far as its last call tells; kept free also while sub-runs spend."""
+    _round: int = 50
+    """Tokens by which a round of calls makes the next request longer, if the results are cut as far as they can be."""
 
     @property
     def tokens(self) -> int:
@@ -193,7 +197,8 @@ class Budget:
         if not self.counts_tokens:
             return NOTHING
         input = need.input + max(budget._extra for budget in self.levels())
-        self._own = need = replace(need, input=input)
+        need = replace(need, input=input)
+        self._own = replace(need, input=input + self._round)
         while True:
             which, limit, room = self._room(need, last)
             shared = any(budget._runs > 1 or budget._holds for budget in self.levels())
@@ -201,10 +206,16 @@ class Budget:
             if room >= wanted or not any(budget._holds for budget in self.levels()):
                 break
             await self._others()
-        if room < max(budget._shortest for budget in self.levels()):
+        if room < max(need.least, *(budget._shortest for budget in self.levels())):
             raise LimitExceeded(which, limit)
         output = min(wanted, room)
         return self._take(input, output, need.price(input, output) if need.price else 0.0)
+
+    def keep(self, hold: Hold, more: int) -> None:
+        """The request for the run's last answer will be so much longer than the one that was reserved, at least."""
+        if self._own is not None:
+            self._own = replace(self._own, input=hold.input + more)
+            self._round = max(self._round, more)
 
     def _take(self, input: int, output: int, cost: float) -> Hold:
         hold = Hold(input=input, output=output, cost=cost, longest=output if output <= LONGEST_SENT else None)
@@ -227,31 +238,33 @@ class Budget:
                 budget._settled = None
 
     def spend(
-        self, usage: Usage, *, estimate: Usage = Usage(), pending: bool = False, cost: float | None = None
+        self,
+        usage: Usage,
+        *,
+        estimate: Usage = Usage(),
+        pending: bool = False,
+        cost: float | None = None,
+        guess: float | None = None,
     ) -> None:
-        """Count what a model call used.
+        """Count what a model call used, and cost.
 
-        `estimate` stands in where the provider does not say, or if it is pending, until it does.
+        `estimate`, and its cost, `guess`, stand in where the provider does not say, or if it is pending, until it does.
         """
-        known = usage.total_tokens
-        counted = known if known is not None else (estimate.total_tokens or 0)
-        tokens = counted + (pending and known is not None and (estimate.total_tokens or 0))
-        if known is not None:
-            tokens -= self._pending
-            if not (pending or self._pending):  # else it is the usage of several calls
+        amounts = _amounts(usage if pending else known(usage, estimate), cost)
+        if usage.total_tokens is not None:
+            if not (pending or any(self._pending)):  # else it is the usage of several calls
                 self._calibrate(usage, estimate)
-            self._pending = 0
+            amounts = _plus(amounts, [-each for each in self._pending])
+            self._pending = _amounts(Usage(), None)
         if pending:
-            self._pending += estimate.total_tokens or 0
-        input = usage.input_tokens if usage.input_tokens is not None else estimate.input_tokens or 0
-        output = usage.output_tokens if usage.output_tokens is not None else estimate.output_tokens or 0
+            later = _amounts(estimate, guess)
+            amounts, self._pending = _plus(amounts, later), _plus(self._pending, later)
         for budget in self.levels():
             budget.usage += usage
             if cost is not None:
                 budget.cost = round((budget.cost or 0.0) + cost, _DIGITS)
-            spent = budget._spent
-            for which, amount in zip(_SPENT, (tokens, input, output, cost or 0.0), strict=True):
-                spent[which] += amount
+            for which, amount in zip(_SPENT, amounts, strict=True):
+                budget._spent[which] += amount
 
     def take_up(self, spent: Spent) -> None:
         """Go on from what a paused run had spent."""
@@ -339,6 +352,23 @@ class Budget:
             if usage.output_tokens:
                 shortest = budget._shortest
                 budget._shortest = usage.output_tokens if shortest == 1 else min(shortest, usage.output_tokens)
+
+
+def known(used: Usage, estimate: Usage) -> Usage:
+    """What was used, estimated where the provider does not say."""
+    input = estimate.input_tokens if used.input_tokens is None else used.input_tokens
+    output = estimate.output_tokens if used.output_tokens is None else used.output_tokens
+    return replace(used, input_tokens=input, output_tokens=output)
+
+
+def _amounts(usage: Usage, cost: float | None) -> Sequence[float]:
+    """What counts towards the limits, in the order of `_SPENT`."""
+    input, output = usage.input_tokens or 0, usage.output_tokens or 0
+    return input + output, input, output, cost or 0.0
+
+
+def _plus(some: Sequence[float], more: Sequence[float]) -> Sequence[float]:
+    return [a + b for a, b in zip(some, more, strict=True)]
 
 
 def _fits(which: str, left: float, need: Need, kept: Need | None) -> int:

@@ -1,10 +1,14 @@
 """What a tool returned -> what the model reads: text, and the pictures and files that go with it."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from .errors import ToolFailed
-from .messages import FilePart, ImagePart, Part, TextPart, clean
+from .messages import FilePart, ImagePart, Message, Part, TextPart, ToolResult, clean
+
+MARKER_CHARS = 50
+"""What it takes at most to say how much was left out."""
+LEAST_RESULT_CHARS = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,3 +99,30 @@ def shorten(text: str, limit: int) -> str:
     marker = f"\n… {len(text) - limit} characters omitted …\n"
     head = limit // 2
     return f"{text[:head]}{marker}{text[len(text) - (limit - head) :]}"
+
+
+def cut_result(result: ToolResult, limit: int) -> ToolResult:
+    """A result in so many characters, without pictures."""
+    text = result.as_text
+    if len(text) > limit:
+        text = shorten(text, limit - MARKER_CHARS)
+    return replace(result, content=text, parts=())
+
+
+def last_results(messages: Sequence[Message]) -> int:
+    """Where the results begin that a conversation ends with."""
+    start = len(messages)
+    while start and isinstance(messages[start - 1], ToolResult):
+        start -= 1
+    return start
+
+
+def ever_shorter(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """A conversation, and then with the results that it ends with in half as many characters, again and again."""
+    yield messages
+    start = last_results(messages)
+    results = [each for each in messages[start:] if isinstance(each, ToolResult)]
+    longest = max((len(each.as_text) for each in results), default=0)
+    while longest > LEAST_RESULT_CHARS:
+        longest = max(longest // 2, LEAST_RESULT_CHARS)
+        yield [*messages[:start], *(cut_result(each, longest) for each in results)]

@@ -23,13 +23,11 @@ from .messages import (
 )
 from .models import resolve_model
 from .models.base import ModelBackend, ModelInfo, ModelRequest, ModelResponse, ModelSettings
-from .results import shorten
+from .results import LEAST_RESULT_CHARS, MARKER_CHARS, cut_result, last_results, shorten
 
 _BYTES_PER_TOKEN = 4
 _TOKENS_OF_A_MESSAGE = 4
 _TOKENS_OF_A_PICTURE = 1000
-_MARKER_CHARS = 50
-_LEAST_RESULT_CHARS = 100
 _MESSAGE_CHARS = 8000
 _SUMMARIES = 256
 _INSTRUCTIONS = """\
@@ -66,15 +64,24 @@ Ask: TypeAlias = Callable[[ModelBackend, ModelRequest], Awaitable[ModelResponse]
 
 def estimate(message: Message) -> int:
     """About how many tokens a message takes: one for four bytes of text, four for being one, 1,000 for a picture."""
-    parts: Sequence[Part] = ()
     if isinstance(message, UserMessage):
-        text, parts = message.text, () if isinstance(message.content, str) else message.content
+        text = message.text
     elif isinstance(message, AssistantMessage):
         text = "".join([message.text, *(call.name + call.arguments for call in message.tool_calls)])
     else:
-        text, parts = message.content, message.parts
+        text = message.content
     size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-    return size // _BYTES_PER_TOKEN + _TOKENS_OF_A_MESSAGE + sum(map(_is_picture, parts)) * _TOKENS_OF_A_PICTURE
+    return size // _BYTES_PER_TOKEN + _TOKENS_OF_A_MESSAGE + of_pictures(message)
+
+
+def of_pictures(message: Message) -> int:
+    """About how many tokens the pictures of a message take."""
+    parts: Sequence[Part] = ()
+    if isinstance(message, UserMessage) and not isinstance(message.content, str):
+        parts = message.content
+    elif isinstance(message, ToolResult):
+        parts = message.parts
+    return sum(map(_is_picture, parts)) * _TOKENS_OF_A_PICTURE
 
 
 def _is_picture(part: Part) -> bool:
@@ -113,7 +120,7 @@ class Window:
     def __post_init__(self) -> None:
         if self.tokens is None and self.messages is None:
             raise ConfigError("Window(): limit something, with tokens= or messages=")
-        least = {"tokens": 1, "messages": 1, "keep_first": 0, "result_chars": _LEAST_RESULT_CHARS}
+        least = {"tokens": 1, "messages": 1, "keep_first": 0, "result_chars": LEAST_RESULT_CHARS}
         for name, low in least.items():
             value: object = getattr(self, name)
             if value is None and name in ("tokens", "messages"):
@@ -238,10 +245,10 @@ class View:
             return message
         known = self._cut.get(id(message))
         if known is None:
-            cut = _cut(message, self.window.result_chars)
-            if self.size(cut) >= self.size(message):
-                cut = message
-            known = self._cut[id(message)] = message, cut
+            shorter = cut_result(message, self.window.result_chars)
+            if self.size(shorter) >= self.size(message):
+                shorter = message
+            known = self._cut[id(message)] = message, shorter
         return known[1]
 
 
@@ -255,10 +262,7 @@ class _Plan:
         self.last = next((n for n in reversed(users) if n <= latest), 0)
         self.first = min(_whole(messages, self.window.keep_first), self.last)
         self.cuts = [self.first, *(n for n in users if self.first < n <= self.last)]
-        newest = len(messages)
-        while newest and isinstance(messages[newest - 1], ToolResult):
-            newest -= 1
-        self.cut_up_to = (0, self.last, newest)
+        self.cut_up_to = (0, self.last, last_results(messages))
         """Before which message results are cut, at each level."""
         self._sums: dict[int, list[int]] = {}
 
@@ -295,7 +299,7 @@ class _Plan:
         cut, told = (self.first, None) if summary is None else (summary.covers, self.told(summary))
         levels = (0, 1, 2) if cut == self.last else (0, 1)
         fitting = next(filter(None, (self.sent(cut, level, told) for level in levels)), None)
-        while fitting is None and at_last and told is not None and len(told.text) > 2 * _MARKER_CHARS + len(_BEGINNING):
+        while fitting is None and at_last and told is not None and len(told.text) > 2 * MARKER_CHARS + len(_BEGINNING):
             told = replace(told, content=shorten(told.text, len(told.text) // 2))
             fitting = self.sent(cut, levels[-1], told)
         return fitting
@@ -373,14 +377,6 @@ def _shown(message: Message) -> Message:
     if isinstance(message, ToolResult) and message.secret:
         return replace(message, content="***", parts=(), full=None)
     return message
-
-
-def _cut(result: ToolResult, limit: int) -> ToolResult:
-    """A result in so many characters, without pictures."""
-    text = result.as_text
-    if len(text) > limit:
-        text = shorten(text, limit - _MARKER_CHARS)
-    return replace(result, content=text, parts=())
 
 
 def _whole(messages: Sequence[Message], count: int) -> int:

@@ -1,6 +1,7 @@
 """What a run and its sub-runs may spend: reserved before, settled after, and never more."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from agentkit import Agent, Context, LimitExceeded, Limits, ToolResult, tool
 from agentkit.budget import Budget, Need
 from agentkit.errors import ConfigError, LoopDetected, RunTimeout
-from agentkit.messages import AssistantMessage, Usage
+from agentkit.history import bytes_of
+from agentkit.messages import AssistantMessage, ImagePart, ToolCall, Usage
 from agentkit.models.base import ModelInfo, ModelRequest, ModelResponse, OnDelta
+from agentkit.prices import Price, Prices
 from agentkit.testing import ScriptedModel, call
 
 pytestmark = pytest.mark.anyio
@@ -251,6 +254,115 @@ async def test_the_tokens_for_the_last_answer_are_kept_free() -> None:
     assert (result.usage.total_tokens or 0) <= 450
 
 
+def counted(request: ModelRequest, message: AssistantMessage) -> ModelResponse:
+    """An answer, with the usage that a server counts which takes four bytes for a token."""
+    read = bytes_of(request.messages) // 4
+    return ModelResponse(message=message, usage=Usage(input_tokens=read, output_tokens=bytes_of([message]) // 4 + 1))
+
+
+def asking(*calls: ToolCall) -> Callable[[ModelRequest], ModelResponse]:
+    """An answer of a script that calls tools."""
+    return lambda request: counted(request, AssistantMessage(tool_calls=calls))
+
+
+def saying(text: str) -> Callable[[ModelRequest], ModelResponse]:
+    """An answer of a script that says something, as far as it may."""
+    return lambda request: counted(request, AssistantMessage(text=text[: 4 * (request.longest_answer or 99)]))
+
+
+@tool
+def read_log(n: int = 0) -> str:
+    """Read a log that is far too long."""
+    return "first line " + "more " * 2000 + " last line"
+
+
+@tool(name="read_log")
+def read_short(n: int = 0) -> str:
+    """Read a log of some lines."""
+    return "line " * 60
+
+
+MONEY = Prices({"scripted": Price(input=1, output=4)})
+TIGHT = pytest.mark.parametrize("limit", [{"tokens": 600}, {"cost": 0.0006}], ids=str)
+
+
+@TIGHT
+async def test_the_last_request_is_as_short_as_what_is_left_can_pay_for(limit: dict[str, Any]) -> None:
+    """Results that would make it too long are cut, with head and tail; the result and its history have them whole."""
+    model = ScriptedModel([asking(call("read_log")), saying("All is well.")])
+    agent = Agent(model, tools=[read_log], prices=MONEY, limits=Limits(**limit, on_limit="answer"))
+    result = await agent.run("go")
+    assert (result.output, result.stopped_by) == ("All is well.", next(iter(limit)))
+    sent = model.requests[-1].messages[-1]
+    assert isinstance(sent, ToolResult)
+    assert sent.content.startswith("first line")
+    assert sent.content.endswith("last line")
+    assert "characters omitted" in sent.content
+    assert 200 < len(sent.content) < 4 * 600
+    assert (model.requests[-1].longest_answer or 0) >= len(sent.content) // 4
+    assert isinstance(whole := result.messages[2], ToolResult)
+    assert len(whole.content) > 10_000
+    assert result.usage.total_tokens is not None
+    assert result.cost is not None
+    assert result.usage.total_tokens <= limit.get("tokens", 10**9)
+    assert result.cost <= limit.get("cost", 1)
+
+
+@pytest.mark.parametrize("which", ["tokens", "cost"])
+async def test_the_last_answer_comes_about_after_many_results_and_sub_agents(which: str) -> None:
+    """Four agents that spend what they can, and say in their results that it was too little, leave enough for it."""
+    for most in range(300, 1300, 50):
+        limits = Limits(**{which: most if which == "tokens" else most * 3 / 1e6}, on_limit="answer")  # type: ignore[arg-type]
+        worker = Agent(
+            ScriptedModel([asking(call("read_log", n=n)) for n in range(60)]),
+            name="worker",
+            description="Works.",
+            tools=[read_log],
+            limits=Limits(iterations=20),
+        )
+        asks = [replace(call("worker", prompt="look " * 9), id=f"call-{n}") for n in range(4)]
+        model = ScriptedModel([asking(*asks), saying("I could not look.")])
+        result = await Agent(model, tools=[worker.as_tool()], prices=MONEY, limits=limits).run("go")
+        assert result.value == "I could not look.", most
+        assert (result.usage.total_tokens or 0) <= (limits.tokens or 10**9)
+        assert (result.cost or 0) <= (limits.cost or 1)
+
+
+@pytest.mark.parametrize("which", ["tokens", "cost"])
+async def test_a_run_stops_while_the_last_answer_can_still_be_paid_for(which: str) -> None:
+    """Whatever the limit is, a model that would go on for ever has not used up what its last answer takes."""
+    looks = asking(*(replace(call("read_log", n=n), id=f"call-{n}") for n in range(2)))
+
+    def answer(request: ModelRequest) -> ModelResponse:
+        return (saying("Enough.") if request.settings.tool_choice == "none" else looks)(request)
+
+    for most in range(200, 1400, 10):
+        limits = Limits(**{which: most if which == "tokens" else most / 1e6}, iterations=50, on_limit="answer")  # type: ignore[arg-type]
+        model = ScriptedModel([answer] * 50)
+        result = await Agent(model, tools=[read_short], prices=MONEY, limits=limits).run("go")
+        assert (result.value, result.stopped_by) == ("Enough.", which), most
+        assert (result.usage.total_tokens or 0) <= (limits.tokens or 10**9)
+        assert (result.cost or 0) <= (limits.cost or 1)
+
+
+async def test_where_not_even_the_shortest_request_can_be_paid_for_there_is_no_output() -> None:
+    """A hundred results of which each takes what it takes: the run ends as `partial` does, and overspends nothing."""
+    calls = [replace(call("read_log", n=n), id=f"call-{n}") for n in range(100)]
+    model = ScriptedModel([asking(*calls), saying("All is well.")])
+    result = await Agent(model, tools=[read_log], limits=Limits(tokens=2000, on_limit="answer")).run("go")
+    assert (result.value, result.stopped_by) == (None, "tokens")
+    assert len(model.requests) == 1
+
+
+async def test_a_request_that_fits_is_sent_whole_also_at_the_limit() -> None:
+    """Only what would not fit is cut."""
+    model = ScriptedModel([asking(call("read_log")), saying("All is well.")])
+    limits = Limits(iterations=2, tokens=1_000_000, on_limit="answer")
+    result = await Agent(model, tools=[read_log], limits=limits).run("go")
+    assert result.output == "All is well."
+    assert model.requests[-1].messages[-1] == result.messages[2]
+
+
 async def test_a_partial_result_has_what_was_said_and_no_output() -> None:
     """`partial`: no error; asking for the output raises what stopped the run."""
     agent = Agent(
@@ -354,6 +466,41 @@ async def test_money_is_reserved_too() -> None:
     with pytest.raises(LimitExceeded) as caught:
         await budget.hold(Need(input=1000, price=cents))
     assert caught.value.which == "cost"
+
+
+@pytest.mark.parametrize("limit", [{"cost": 0.002}, {"tokens": 800}, {"output_tokens": 450}, {"input_tokens": 450}])
+async def test_what_a_server_tells_later_counts_until_then_as_estimated(limit: dict[str, Any]) -> None:
+    """An answer whose usage is pending has been paid for, in tokens and in money, before another one is asked for."""
+    calls = [replace(call("again"), id=f"call-{n}") for n in range(40)]
+    later = ModelResponse(message=AssistantMessage(text="x" * 400, tool_calls=tuple(calls)), usage_pending=True)
+    model = ScriptedModel([later] * 9)
+    agent = Agent(model, tools=[again], prices=MONEY, limits=Limits(iterations=9, **limit, on_limit="partial"))
+    result = await agent.run("go " * 100)
+    assert result.stopped_by == next(iter(limit))
+    assert 1 <= len(model.requests) <= 3
+
+
+async def test_pictures_are_reserved_too() -> None:
+    """About 1,000 tokens each, as long as nobody has said what they take."""
+    model = ScriptedModel(["I see."] * 2)
+    prompt = ["What is this?", ImagePart(url="https://example.org/a.png"), ImagePart(url="https://example.org/b.png")]
+    with pytest.raises(LimitExceeded):
+        await Agent(model, limits=Limits(tokens=1900)).run(prompt)
+    assert not model.requests
+    assert (await Agent(model, limits=Limits(tokens=2100)).run(prompt)).output == "I see."
+
+
+async def test_what_was_pending_counts_once_when_it_is_told() -> None:
+    """The estimates make room for what the server says, of each kind."""
+    budget = Budget(limits=Limits())
+    guess = Usage(input_tokens=100, output_tokens=50)
+    budget.spend(Usage(), estimate=guess, pending=True, guess=0.5)
+    budget.spend(Usage(), estimate=guess, pending=True, guess=0.5)
+    assert budget.spent().amounts == (300, 200, 100, 0.0)
+    budget.spend(Usage(input_tokens=7, output_tokens=3), cost=0.01)
+    assert budget.spent().amounts == (10, 7, 3, 0.01)
+    budget.spend(Usage(input_tokens=1, output_tokens=None), estimate=guess)
+    assert budget.spent().amounts == (61, 8, 53, 0.01)
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 
 from agentkit import Agent, Limits, tool
 from agentkit.errors import ConfigError
-from agentkit.messages import Usage
-from agentkit.models.base import ModelInfo
+from agentkit.messages import AssistantMessage, Usage
+from agentkit.models.base import ModelInfo, ModelResponse
 from agentkit.prices import Price, Prices
 from agentkit.testing import ScriptedModel, call
 
@@ -381,3 +381,22 @@ async def test_a_run_under_a_limit_of_money_does_not_begin_without_a_price() -> 
     with pytest.raises(ConfigError, match="nobody knows what the model 'mine' of 'openai'"):
         await Agent(model, limits=Limits(cost=1)).run("go")
     assert model.requests == []
+
+
+class _Holding(ScriptedModel):
+    """A model whose server says what an answer used when it need not hold it any more."""
+
+    async def release(self, answer: AssistantMessage) -> Usage:
+        return Usage(input_tokens=1000, output_tokens=0)
+
+
+@pytest.mark.anyio
+async def test_what_a_server_tells_on_release_costs_too() -> None:
+    """A run that ends while the server holds its answer pays for that, in tokens and in money."""
+    later = ModelResponse(message=AssistantMessage(tool_calls=(call("nothing"),)), usage_pending=True)
+    prices = Prices({"scripted": Price(input=10, output=10)})
+    agent = Agent(
+        _Holding([later]), tools=[nothing], prices=prices, limits=Limits(iterations=1, on_limit="partial", cost=1)
+    )
+    result = await agent.run("go")
+    assert (result.usage.input_tokens, result.cost) == (1000, 0.01)

@@ -10,8 +10,19 @@ import anyio
 
 from agentkit.errors import BadResponse, ModelError, ModelTimeout
 from agentkit.messages import Usage
+from agentkit.turns import Places
 
-from .base import Delta, ModelBackend, ModelInfo, ModelRequest, ModelResponse, OnDelta, Retrying
+from .base import (
+    Delta,
+    HasPlaces,
+    HoldsAnswers,
+    ModelBackend,
+    ModelInfo,
+    ModelRequest,
+    ModelResponse,
+    OnDelta,
+    Retrying,
+)
 
 _log = logging.getLogger("agentkit")
 
@@ -54,6 +65,7 @@ async def attempts(
     host: str,
     on_delta: OnDelta | None = None,
     until: float = inf,
+    tokens: int | None = None,
 ) -> ModelResponse:
     """The answer of the first attempt that does not fail.
 
@@ -63,6 +75,7 @@ async def attempts(
         host: Who is asked, for the log.
         on_delta: Who watches; told of each failed attempt, too.
         until: When to give up, by the event loop's clock.
+        tokens: What may be used: where failed attempts are paid for, another one like the last has to fit in.
 
     Raises:
         ModelError: the last attempt's.
@@ -83,7 +96,9 @@ async def attempts(
         except ModelError as error:
             pause = None if told else retry.pause(error, len(failed) + 1, failed[-1].seconds if failed else 0.0)
             spent += error.spent
-            if pause is None or anyio.current_time() + pause >= until:
+            paid = error.spent.total_tokens or 0
+            too_much = tokens is not None and paid and (spent.total_tokens or 0) + paid > tokens
+            if pause is None or too_much or anyio.current_time() + pause >= until:
                 _give_up(error, spent, host, failed)
                 raise
             failed.append(Retrying(error=type(error).__name__, attempt=len(failed) + 1, seconds=pause))
@@ -118,13 +133,22 @@ class Retried:
     def __init__(self, model: ModelBackend, retry: Retry = Retry()) -> None:
         self.model = model
         self.retry = retry
+        if isinstance(model, HoldsAnswers):
+            self.release = model.release
 
     @property
     def info(self) -> ModelInfo:
         """Who will answer."""
         return self.model.info
 
+    @property
+    def places(self) -> Places:
+        """Those of the backend that answers; of one that has none, some that nobody takes."""
+        return self.model.places if isinstance(self.model, HasPlaces) else Places(1)
+
     async def generate(self, request: ModelRequest, on_delta: OnDelta | None = None) -> ModelResponse:
         """Ask for one answer, again if need be."""
         host = self.info.address or self.info.provider
-        return await attempts(lambda tell: self.model.generate(request, tell), self.retry, host, on_delta)
+        return await attempts(
+            lambda tell: self.model.generate(request, tell), self.retry, host, on_delta, tokens=request.tokens_left
+        )

@@ -6,11 +6,12 @@ from typing import Any
 
 import anyio
 import pytest
+from assistants_kit import backend as assistants_backend
 from chat_kit import backend
 
 from agentkit import Agent, Limits, tool
 from agentkit.guardrails import Guardrails
-from agentkit.testing import ChatServer, Reply, call
+from agentkit.testing import AssistantsServer, ChatServer, Reply, call
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +52,28 @@ async def test_runs_that_have_begun_are_finished_before_others_begin() -> None:
     assert set(asked.values()) == {5}
     assert len(asked) == 40
     assert most < 20  # all forty, if each waited behind all others each time
+
+
+async def test_runs_on_threads_that_have_begun_are_finished_before_others_begin() -> None:
+    """An Assistants server's places are limited as well: once the assistant is there, few runs are in the middle."""
+    asked = Counter[str]()
+    most = 0
+
+    def watched(body: dict[str, Any]) -> Any:
+        nonlocal most
+        asked[who(body)] += 1
+        most = max(most, sum(0 < times < 3 for times in asked.values()))
+        return after(2)(body)
+
+    async with AssistantsServer(watched) as server:
+        agent = Agent(assistants_backend(server, concurrency=2), tools=[look])
+        await agent.run("the first makes the assistant")
+        async with anyio.create_task_group() as group:
+            for number in range(20):
+                group.start_soon(agent.run, f"run {number}")
+    assert set(asked.values()) == {3}
+    assert len(asked) == 21
+    assert most < 12  # all twenty, if nobody were held back
 
 
 async def test_who_comes_last_gets_through_though_others_never_stop() -> None:

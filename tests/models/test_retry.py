@@ -11,11 +11,25 @@ import pytest
 from chat_kit import KEY, STREAMED, backend
 from virtual_time import VIRTUAL
 
-from agentkit import Agent, ModelError, ModelRequest, ModelSettings, RunResult, Usage, UserMessage, errors
-from agentkit.models.base import Retrying, TextDelta
+from agentkit import (
+    Agent,
+    AssistantMessage,
+    Limits,
+    ModelError,
+    ModelRequest,
+    ModelSettings,
+    RunResult,
+    Usage,
+    UserMessage,
+    errors,
+    tool,
+)
+from agentkit.models.base import HoldsAnswers, Retrying, TextDelta
 from agentkit.models.chat import ChatBackend
 from agentkit.models.retry import Retried, Retry
-from agentkit.testing import ChatServer, Reply, ScriptedModel
+from agentkit.testing import ChatServer, Reply, ScriptedModel, call
+from agentkit.turns import Places
+from agentkit.window import Window
 
 pytestmark = pytest.mark.anyio
 
@@ -329,3 +343,82 @@ async def test_a_hundred_runs_at_once_each_have_their_own_attempts() -> None:
                 group.start_soon(one, str(n))
     assert sorted(said) == sorted(f"Hello {n}." for n in range(100))
     assert set(counts.values()) == {3}
+
+
+class _Holding(ScriptedModel):
+    """A model whose server holds its answers, and has one place."""
+
+    def __init__(self, script: list[Any]) -> None:
+        super().__init__(script)
+        self.places = Places(1)
+        self.released: list[AssistantMessage] = []
+
+    async def release(self, answer: AssistantMessage) -> Usage:
+        self.released.append(answer)
+        return Usage(input_tokens=7, output_tokens=0)
+
+
+@tool
+def look() -> str:
+    """Look."""
+    return "seen"
+
+
+async def test_a_server_that_holds_answers_is_told_through_the_retries_that_nobody_goes_on() -> None:
+    """The run ends at its limit: the wrapped backend releases the answer, and what that tells is paid for."""
+    model = _Holding([errors.ServerFailed("a"), [call("look")]])
+    limits = Limits(iterations=1, on_limit="partial")
+    result = await Agent(Retried(model, QUICK), tools=[look], limits=limits).run("Hi")
+    assert model.released == [result.messages[1]]
+    assert result.usage.input_tokens == 10 + 7
+
+
+async def test_retries_are_no_more_and_no_less_than_the_backend_inside() -> None:
+    """What the backend can do besides answering, the retried one can; what it cannot, neither."""
+    plain, holding = Retried(ScriptedModel([])), Retried(model := _Holding([]))
+    assert not isinstance(plain, HoldsAnswers)
+    assert isinstance(holding, HoldsAnswers)
+    assert holding.places is model.places
+    assert isinstance(plain.places, Places)
+    await Agent(Retried(ScriptedModel(["a"])), window=Window(messages=9)).run("Hi")
+    with pytest.raises(errors.ConfigError, match="keeps the conversation"):
+        await Agent(Retried(_Holding(["a"])), window=Window(messages=9)).run("Hi")
+
+
+async def test_runs_wait_for_a_place_at_the_backend_inside() -> None:
+    """Nobody begins while the wrapped backend's only place is taken; without places, nobody waits."""
+    model = _Holding(["late"])
+    begun = anyio.Event()
+
+    async def run() -> None:
+        begun.set()
+        await Agent(Retried(model)).run("Hi")
+
+    async with anyio.create_task_group() as group:
+        async with model.places:
+            group.start_soon(run)
+            await begun.wait()
+            await anyio.wait_all_tasks_blocked()
+            assert not model.requests
+            assert (await Agent(Retried(ScriptedModel(["at once"]))).run("Hi")).output == "at once"
+    assert len(model.requests) == 1
+
+
+def _billed() -> ModelError:
+    error = errors.ServerFailed("it broke at the end")
+    error.spent = Usage(input_tokens=100, output_tokens=300)
+    return error
+
+
+@pytest.mark.parametrize(("tokens", "asked"), [(None, 2), (1000, 2), (700, 1)])
+async def test_an_attempt_that_cannot_be_paid_for_is_not_made(tokens: int | None, asked: int) -> None:
+    """Failed attempts that the server charges for count towards the limit before another one like them is made."""
+    model = ScriptedModel([_billed(), "Hello."])
+    agent = Agent(Retried(model, QUICK), limits=Limits(tokens=tokens))
+    if asked == 1:
+        with pytest.raises(errors.ServerFailed) as caught:
+            await agent.run("Hi")
+        assert caught.value.usage == Usage(input_tokens=100, output_tokens=300)
+    else:
+        assert (await agent.run("Hi")).usage.total_tokens == 400 + 15
+    assert len(model.requests) == asked

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
-from agentkit.errors import ConfigError, RequestRejected, SessionBusy
+from agentkit.errors import ConfigError, ModelError, RequestRejected, SessionBusy
 from agentkit.messages import AssistantMessage, FilePart, ImagePart, Message, Part, Usage, UserMessage
 from agentkit.models.base import Delta, ModelInfo, ModelRequest, ModelResponse, OnDelta
 from agentkit.models.http import CONCURRENCY, Server, masked
 from agentkit.registry import ToolRegistry
+from agentkit.turns import Places
 
 from .content import decode_thread
 from .decode import Turn, has_ended, untold
@@ -117,6 +118,11 @@ class AssistantsBackend:
         """Who will answer."""
         return self.server.info(self.model or self.assistant or "")
 
+    @property
+    def places(self) -> Places:
+        """What may be asked at once, in this event loop."""
+        return self.server.door().places
+
     @cached_property
     def files(self) -> Files:
         """The server's files and vector stores."""
@@ -130,18 +136,27 @@ class AssistantsBackend:
             ModelError: there was no answer, or none that can be used.
         """
         asked = _Asked(request, Wire(self.server, request.settings.timeout), on_delta or _to_no_one)
-        move = next_move(request.messages, self._where, self.thread)
-        with _switched_off(self.info):
-            if isinstance(move, Results):
-                async with self._exchange(asked, move.place) as exchange:
-                    if await exchange.submit(move, sure=self._is_asking(move.place)):
-                        return self._note(await exchange.response())
-                response = await self._speak_instead(asked, move.otherwise, exchange.turn.run)
-                return replace(response, usage=response.usage + _of_a_lost_run(exchange.turn.run, move.place))
-            if move.place is not None and move.place.waiting:
-                run = await cancel(asked.wire, move.place.thread, move.place.run)
-                return await self._speak_instead(asked, move, run)
-            return await self._speak(asked, move)
+        try:
+            with _switched_off(self.info):
+                response = await self._answer(asked)
+        except ModelError as error:
+            error.retries = tuple(asked.wire.retries)
+            raise
+        return replace(response, retries=tuple(asked.wire.retries)) if asked.wire.retries else response
+
+    async def _answer(self, asked: "_Asked") -> ModelResponse:
+        """What comes next in the conversation, wherever it stands."""
+        move = next_move(asked.request.messages, self._where, self.thread)
+        if isinstance(move, Results):
+            async with self._exchange(asked, move.place) as exchange:
+                if await exchange.submit(move, sure=self._is_asking(move.place)):
+                    return self._note(await exchange.response())
+            response = await self._speak_instead(asked, move.otherwise, exchange.turn.run)
+            return replace(response, usage=response.usage + _of_a_lost_run(exchange.turn.run, move.place))
+        if move.place is not None and move.place.waiting:
+            run = await cancel(asked.wire, move.place.thread, move.place.run)
+            return await self._speak_instead(asked, move, run)
+        return await self._speak(asked, move)
 
     async def release(self, answer: AssistantMessage) -> Usage:
         """Cancel the run that waits for the results of an answer's tool calls; see `HoldsAnswers`."""

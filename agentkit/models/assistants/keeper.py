@@ -9,7 +9,6 @@ from agentkit.models.lenient import a_dict, a_str
 
 from .encode import MARK, as_json
 from .ids import is_id, path
-from .persist import persistently
 from .wire import Wire, lock
 
 _known: dict[tuple[str, int, str], str] = {}
@@ -63,14 +62,14 @@ class Keeper:
     async def _find_or_make(self, wire: Wire, body: dict[str, Any]) -> str:
         found = await self._found(wire, body)
         if found is None:
-            found = await persistently(
+            found = await wire.persistently(
                 lambda: wire.post("/assistants", as_json(body)), found=lambda: self._found(wire, body)
             )
         id = a_str(found.get("id"))
         if not is_id(id):
             raise BadResponse("the server has made an assistant without an id: does it speak the Assistants wire?")
         if not _covers(found, _content(body)):
-            await persistently(lambda: wire.post(path("assistants", id), as_json(body)))
+            await wire.persistently(lambda: wire.post(path("assistants", id), as_json(body)))
         return id
 
     async def _found(self, wire: Wire, body: dict[str, Any]) -> dict[str, Any] | None:

@@ -16,7 +16,10 @@ _PATIENCE = 60.0
 
 
 async def persistently(
-    attempt: Callable[[], Awaitable[T]], *, found: Callable[[], Awaitable[T | None]] | None = None
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    found: Callable[[], Awaitable[T | None]] | None = None,
+    lost: Callable[[ModelError, float], object] | None = None,
 ) -> T:
     """What the first attempt gives that is not lost: up to five, 0, 0.5, 1 and 2 seconds apart.
 
@@ -28,6 +31,7 @@ async def persistently(
             request is repeated as it is. It is asked after the pause, when the server is through with what it had in
             hand, and once more after the last attempt; never after `RateLimited`, for which nothing was done. It has
             to be persistent itself.
+        lost: Told of each attempt after which there is another, and of the pause between them.
 
     Raises:
         ModelError: the last attempt's, or what `found` raised.
@@ -47,3 +51,5 @@ async def persistently(
                 return done
             if pause is None:
                 raise
+            if lost is not None:
+                lost(error, max(pause, asked))

@@ -21,7 +21,6 @@ from .content import calls_functions
 from .decode import Turn, calls_asked, has_ended
 from .encode import OPERATION, as_json, encode_outputs
 from .ids import path
-from .persist import persistently
 from .place import Results
 from .wire import Wire, if_there
 
@@ -90,7 +89,7 @@ class Exchange:
         self._sought = partial(self._find, operation, others)
         where = path("threads", thread, "runs") + ("?" + urlencode(self._include) if self._include else "")
         try:
-            await persistently(
+            await self.wire.persistently(
                 lambda: self._listen(where, whole, known),
                 found=self._sought,
             )
@@ -131,7 +130,8 @@ class Exchange:
 
         try:
             if sure or not await found():
-                await persistently(lambda: self._listen(f"{where}/submit_tool_outputs", body, nothing), found=found)
+                listen = partial(self._listen, f"{where}/submit_tool_outputs", body, nothing)
+                await self.wire.persistently(listen, found=found)
         except RequestRejected as error:
             if error.status == 404:
                 return False
@@ -299,7 +299,7 @@ async def cancel(wire: Wire, thread: str, run: str) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     with anyio.move_on_after(CANCEL_SECONDS) as scope:
         try:
-            seen = await persistently(lambda: wire.post(f"{where}/cancel"))
+            seen = await wire.persistently(lambda: wire.post(f"{where}/cancel"))
         except RequestRejected:
             pass  # it has ended, or is gone
         wait = _FIRST_WAIT

@@ -13,7 +13,6 @@ from agentkit.models.lenient import a_dict, a_str
 from .decode import has_ended
 from .encode import MARK, OPERATION, as_json, encode_thread
 from .ids import is_id, path
-from .persist import persistently
 from .place import Place, Words, digest_of, runs_in
 from .runs import cancel
 from .wire import Wire, if_there
@@ -34,7 +33,7 @@ def is_busy(error: RequestRejected) -> bool:
 async def make_thread(wire: Wire, resources: Mapping[str, Any] | None, metadata: Mapping[str, str]) -> str:
     """A new thread. If the answer is lost, there will be another one, with nothing in it."""
     body = encode_thread(resources, metadata)
-    id = a_str((await persistently(lambda: wire.post("/threads", body))).get("id"))
+    id = a_str((await wire.persistently(lambda: wire.post("/threads", body))).get("id"))
     if not is_id(id):
         raise BadResponse("the server has made a thread without an id: does it speak the Assistants wire?")
     return id
@@ -44,7 +43,7 @@ async def give_files(wire: Wire, thread: str, resources: Mapping[str, Any] | Non
     """Give a thread other files for the server's tools than those it has."""
     none: dict[str, Any] = {"file_search": {"vector_store_ids": []}, "code_interpreter": {"file_ids": []}}
     body = as_json({"tool_resources": none | dict(resources or {})})
-    await persistently(lambda: wire.post(path("threads", thread), body))
+    await wire.persistently(lambda: wire.post(path("threads", thread), body))
 
 
 async def delete_thread(wire: Wire, thread: str) -> None:
@@ -69,7 +68,7 @@ async def add_message(wire: Wire, thread: str, message: Mapping[str, Any]) -> No
         newest = await wire.newest(where, _NEWEST)
         return next((m for m in newest if a_dict(m.get("metadata")).get(OPERATION) == operation), None)
 
-    await persistently(lambda: wire.post(where, body), found=found)
+    await wire.persistently(lambda: wire.post(where, body), found=found)
 
 
 async def holds(wire: Wire, words: Words, policy: OnActiveRun) -> bool:

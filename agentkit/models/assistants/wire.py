@@ -1,8 +1,8 @@
 """The requests of the Assistants wire: what is lost on the way is sent again, and nothing takes effect twice."""
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlencode
 from weakref import WeakValueDictionary
@@ -10,7 +10,8 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio.lowlevel import RunVar
 
-from agentkit.errors import BadResponse, RequestRejected
+from agentkit.errors import BadResponse, ModelError, RequestRejected
+from agentkit.models.base import Retrying
 from agentkit.models.http import Call, Server
 from agentkit.models.lenient import a_str, dicts
 from agentkit.models.sse import Event
@@ -32,6 +33,17 @@ class Wire:
 
     server: Server
     timeout: float | None = None
+    retries: list[Retrying] = field(default_factory=list, compare=False)
+    """The requests that were lost and sent again, whichever they were."""
+
+    async def persistently(
+        self, attempt: Callable[[], Awaitable[T]], *, found: Callable[[], Awaitable[T | None]] | None = None
+    ) -> T:
+        """See `persist.persistently`; what is lost is noted."""
+        return await persistently(attempt, found=found, lost=self._lost)
+
+    def _lost(self, error: ModelError, pause: float) -> None:
+        self.retries.append(Retrying(error=type(error).__name__, attempt=len(self.retries) + 1, seconds=pause))
 
     async def get(self, path: str) -> dict[str, Any]:
         """An object."""
@@ -39,7 +51,7 @@ class Wire:
 
     async def look(self, path: str) -> Answer:
         """An object, and after how many seconds the server wants to be asked again."""
-        return await persistently(lambda: self._send("get", path, None))
+        return await self.persistently(lambda: self._send("get", path, None))
 
     async def post(self, path: str, body: bytes = b"{}") -> dict[str, Any]:
         """What a request came to, which is sent once: who sends it knows how to find out whether it took effect."""
@@ -47,7 +59,7 @@ class Wire:
 
     async def delete(self, path: str) -> None:
         """Delete an object; one that is gone already is as good."""
-        await if_there(persistently(lambda: self._send("delete", path, None)))
+        await if_there(self.persistently(lambda: self._send("delete", path, None)))
 
     async def newest(self, path: str, limit: int, **query: str) -> list[dict[str, Any]]:
         """The newest objects of a list, newest first, even where a server lists the oldest first whatever is asked."""
