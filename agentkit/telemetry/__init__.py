@@ -1,11 +1,14 @@
 """Where runs are seen from outside: OpenTelemetry, of which this package is the only importer."""
 
+import os
 import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .nothing import NOTHING
+from agentkit.errors import ConfigError
+
+from .nothing import NOTHING, UPLOADS
 from .propagation import inject
 
 if TYPE_CHECKING:
@@ -37,6 +40,10 @@ class Telemetry:
     """What of prompts, answers and tool calls is captured: nothing, unless it is said here or in the environment."""
 
     def __post_init__(self) -> None:
+        for kind in ("tracer", "meter", "logger"):
+            given = getattr(self, f"{kind}_provider")
+            if given is not None and not hasattr(given, f"get_{kind}"):
+                raise ConfigError(f"{kind}_provider={given!r:.60} has no get_{kind}(); give a {kind.title()}Provider")
         if self.content is not None:
             from .content import Content
 
@@ -54,6 +61,8 @@ class Telemetry:
     def _is_seen(self) -> bool:
         """Whether anybody sees what is sent: who has imported nothing of OpenTelemetry has not set it up either."""
         if self.tracer_provider or self.meter_provider or self.logger_provider or getattr(self.content, "upload", None):
+            return True
+        if self.content is None and UPLOADS in os.environ:
             return True
         if "opentelemetry.sdk.metrics" in sys.modules or "opentelemetry.sdk._logs" in sys.modules:
             return True

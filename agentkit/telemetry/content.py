@@ -16,7 +16,8 @@ from . import semconv as s
 from .content_parts import LEAST_BYTES, Asked, Called, Conversation, Sizes
 from .content_secrets import Redact
 from .content_size import compact
-from .content_upload import Upload, warn
+from .content_upload import Upload
+from .quiet import warn
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -54,7 +55,8 @@ class Content:
     total_bytes: int = 100_000
     """Bytes of one attribute; of more messages than fit, the middle ones are left out."""
     redact: Callable[[str], str] | None = field(default=None, repr=False)
-    """What else is struck out: called with each text, in threads of `upload` too. If it fails, nothing is shown."""
+    """What else is struck out: called with each text, in the event loop and in threads of `upload`, so it must be quick
+    and to ask nobody. If it fails, nothing is shown."""
     upload: Upload | None = None
     """Where all of it goes, without those limits: also of spans that are not sampled."""
 

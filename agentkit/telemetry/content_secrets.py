@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from html import escape
 from typing import Any, TypeAlias
 
 from agentkit.errors import InvalidArguments
@@ -28,8 +29,9 @@ _SHAPES: Sequence[tuple[tuple[str, ...], re.Pattern[str], str]] = tuple(
     for hints, pattern, shown in (
         (
             ["private key"],
-            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[^-]*+(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----)?"
-            r"|(?<![A-Za-z0-9+/=\s])[A-Za-z0-9+/=\s]{16,}+-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----",
+            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[^-]*+(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY"
+            r"(?: BLOCK)?-----)?"
+            r"|(?<![A-Za-z0-9+/=\s])[A-Za-z0-9+/=\s]{16,}+-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
             HIDDEN,
         ),
         (["sk-", "rk-", "pk-", "sk_", "rk_"], r"\b[srp]k[-_][A-Za-z0-9_-]{16,}+", HIDDEN),
@@ -57,6 +59,19 @@ _SHAPES: Sequence[tuple[tuple[str, ...], re.Pattern[str], str]] = tuple(
             r"(?i)([?&][\w.-]{0,40}?(?:auth|key|token|secret|password|signature|sig)=)[^&#\s'\"]++",
             rf"\1{HIDDEN}",
         ),
+        (["ya29."], r"\bya29\.[A-Za-z0-9_-]{16,}+", HIDDEN),
+        (["hooks.slack.com/"], r"(hooks\.slack\.com/[a-z]{1,20}/)[\w/]++", rf"\1{HIDDEN}"),
+        (["pwd="], r"(?i)((?:^|;)\s{0,4}pwd=)[^;\s\"']++", rf"\1{HIDDEN}"),
+        (
+            ["password>", "passwd>", "passphrase>", "secret>", "token>", "key>"],
+            r"(?i)(<[\w:.-]{0,40}?(?:password|passwd|passphrase|secret|token|(?:api|access|private|secret)[-_]?key)>)[^<]++",
+            rf"\1{HIDDEN}",
+        ),
+        (
+            ["password ", "passwd ", "passphrase ", "secret ", "token ", "api-key "],
+            r"(?i)(--[\w-]{0,40}?(?:password|passwd|passphrase|secret|token|api-key) {1,4})[^\s\"'-][^\s\"']*+",
+            rf"\1{HIDDEN}",
+        ),
         (["://"], r"(://)[^/\s@'\"]{1,2000}@", rf"\1{HIDDEN}@"),
         (
             ["password", "passwd", "passphrase", "secret", "key", "token", "credential", "authorization"],
@@ -73,6 +88,8 @@ _HINTS = tuple(dict.fromkeys(hint for hints, _, _ in _SHAPES for hint in hints))
 _SHORTEST_KEY = 8
 """The same for keys: servers that need none get one like `none` or `ollama`."""
 _SHORTEST_IN_BASE64 = 8
+_WORD = 40
+"""Characters of what is looked through once in a span, and not each time that it is said: names, above all."""
 _URL_SAFE = str.maketrans("+/", "-_")
 _PRIVATE_NAMES = (
     *("password", "passwd", "passphrase", "secret", "token", "apikey", "accesskey", "privatekey", "secretkey"),
@@ -104,6 +121,7 @@ class Redactor:
         spelled = {form for secret in {*secrets, *_of_clients(), *_of_environment()} for form in _spelled(secret)}
         self._spelled = sorted(spelled, key=len, reverse=True)
         self._long = [form for form in self._spelled if len(form) > MARGIN]
+        self._words: dict[str, str] = {}
 
     def long(self, text: str) -> str:
         """A text without the secrets that a cut at `MARGIN` could halve."""
@@ -117,14 +135,20 @@ class Redactor:
         Raises:
             TypeError: the application's own function does not give a text.
         """
+        if (known := self._words.get(text)) is not None:
+            return known
+        told = text
         for secret in self._spelled:
-            text = text.replace(secret, HIDDEN)
-        text = _shapeless(text)
+            told = told.replace(secret, HIDDEN)
+        told = _shapeless(told)
         if self._own is not None:
-            text = self._own(text)
-            if not isinstance(text, str):
-                raise TypeError(f"redact= gave a {type(text).__name__}, and should give a str")
-        return clean(text)
+            told = self._own(told)
+            if not isinstance(told, str):
+                raise TypeError(f"redact= gave a {type(told).__name__}, and should give a str")
+        told = clean(told)
+        if len(text) <= _WORD:
+            self._words[text] = told
+        return told
 
 
 def is_private(name: str) -> bool:
@@ -198,11 +222,12 @@ def _of_environment() -> Iterator[str]:
 
 @lru_cache(maxsize=64)
 def _spelled(secret: str) -> frozenset[str]:
-    """A secret as it is, and as it stands in a URL, in JSON, in JSON in JSON, and in base64 of more than itself."""
+    """A secret as it is, and as it stands in a URL, in HTML, in JSON, JSON in JSON, and base64 of more than itself."""
     if len(secret) > MARGIN:
         return frozenset({secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]})
     found = set(forms(secret))
     found |= {json.dumps(form)[1:-1] for form in found} | {repr(secret)[1:-1]}
+    found |= {escape(secret), escape(secret, quote=False)}
     if len(secret) >= _SHORTEST_IN_BASE64:
         for before in range(3):
             encoded = b64encode(b"\0" * before + secret.encode("utf-8", "replace")).decode().rstrip("=")

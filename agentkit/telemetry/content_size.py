@@ -22,6 +22,8 @@ compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=
 
 def bytes_of(value: Any) -> int:
     """How many bytes a value's JSON has."""
+    if type(value) is str and value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+        return len(value) + 2
     return len(compact(value).encode())
 
 
@@ -93,7 +95,7 @@ class Room:
                 break
             name = str(name)
             is_hidden = hides and is_private(name) and not isinstance(value, bool | int | float | None)
-            name = _free(self.word(name), taken)
+            name = _free(self.word(name) or "…", taken)  # an empty name is dropped, with its value
             self.left -= 2
             taken[name] = self._counted(HIDDEN) if is_hidden else self.value(value, depth, hides=hides)
         return taken

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
-from inspect import iscoroutinefunction
+from inspect import iscoroutine, iscoroutinefunction
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any, TypeAlias
@@ -18,9 +18,9 @@ from agentkit.errors import ConfigError
 
 from . import quiet
 from .content_size import compact
+from .nothing import UPLOADS
 
 _Document: TypeAlias = Callable[[], Mapping[str, Any]]
-HOOK = "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK"
 BASE_PATH = "OTEL_INSTRUMENTATION_GENAI_UPLOAD_BASE_PATH"
 FLUSH_SECONDS = 10.0
 
@@ -80,12 +80,14 @@ class Upload:
 
         They could name other places and hooks too, which are left to `Upload(put)`; that is logged.
         """
-        hook, base = (os.environ.get(name, "").strip() for name in (HOOK, BASE_PATH))
+        hook, base = (os.environ.get(name, "").strip() for name in (UPLOADS, BASE_PATH))
         if not hook:
             return None
         path = _path(base) if base.lower().startswith("file://") else base
         if hook != "upload" or not path or "://" in path:
-            warn(f"{HOOK} and {BASE_PATH} are heeded for 'upload' into a folder only; for all else give Upload(put)")
+            quiet.warn(
+                f"{UPLOADS} and {BASE_PATH} are heeded for 'upload' into a folder only; for all else give Upload(put)"
+            )
             return None
         return _folder(path)
 
@@ -161,8 +163,11 @@ class Upload:
                 name, ids, document = self._queue.popleft()
             try:
                 with _untraced():
-                    self._put(name, compact({**ids, **document()}).encode())
-            except Exception as error:
+                    sent = self._put(name, compact({**ids, **document()}).encode())
+                if iscoroutine(sent):
+                    sent.close()
+                    raise TypeError("it is async")
+            except BaseException as error:  # of a thread, a cancellation too: else nothing was sent any more
                 with self._changed:
                     self._lose(type(error).__name__)
 
@@ -189,9 +194,3 @@ def _untraced() -> AbstractContextManager[object]:
 def _folder(path: str) -> Upload:
     """One for all agents: they share its threads."""
     return Upload.folder(path)
-
-
-@lru_cache(maxsize=64)
-def warn(words: str) -> None:
-    """Log it, once."""
-    quiet.log.warning("%s", words)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
 
+_MOST = 2**53
+"""Above, and below nothing, is nonsense: a server says that it used so many tokens, and no exporter takes the sum."""
+
 
 class Instruments:
     """One for each metric."""
@@ -27,6 +30,8 @@ class Instruments:
             known: What is known of the operation; what comes later counts.
             context: The span's, to be shown as an example of the value.
         """
+        if not 0 <= amount < _MOST:
+            return
         names, take = self._takes[name]
         take(amount, {each: value for told in known for each in names & told.keys() if (value := told[each])}, context)
 

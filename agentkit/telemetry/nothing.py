@@ -4,6 +4,9 @@ from typing import Any, Self
 
 from agentkit.models.base import OnDelta
 
+UPLOADS = "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK"
+"""The variable that asks for content, even where no OpenTelemetry is set up."""
+
 
 class NoSpans:
     """A run, an agent, a model call and a tool call in one: all that it is told is forgotten."""

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Self, TypeAlias
 
 from opentelemetry import context
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, get_current_span
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, Status, StatusCode, get_current_span
 from opentelemetry.trace.propagation import set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -21,14 +21,19 @@ from agentkit.errors import (
     Truncated,
     said,
 )
+from agentkit.messages import clean
 
 from . import semconv as s
+from .quiet import survived
 from .sinks import Sinks
 
 Attributes: TypeAlias = Mapping[str, Any]
 
 _OUR_WORDS = (LimitExceeded, RunPaused, ModelTimeout, ConnectionFailed, Truncated, ToolTimeout)
 """Errors that say only what agentkit itself knows."""
+_LONGEST = 4000
+"""Characters of an attribute, but for content: a server can make its ids of any length."""
+_LARGEST = 2**63 - 1
 
 
 class Operation:
@@ -49,7 +54,7 @@ class Operation:
         links: Sequence[Link] = (),
     ) -> None:
         self.attributes: dict[str, Any] = known(attributes)
-        self.span: Span = sinks.tracer.start_span(name, kind=kind, attributes=self.attributes, links=links)
+        self.span = _begun(sinks, clean(name[:_LONGEST]), kind, self.attributes, links)
         self.context = set_span_in_context(self.span)
         self._sinks = sinks
         self._learnt: dict[str, Any] = {}
@@ -68,10 +73,12 @@ class Operation:
             self.end(perf_counter() - self._began)
             if self._learnt and self.span.is_recording():
                 self.span.set_attributes(self._learnt)
+        except Exception as broken:
+            survived(broken)
         finally:
             if self._token is not None:
                 context.detach(self._token)
-            self.span.end()
+            _ended(self.span)
 
     def learn(self, attributes: Attributes) -> None:
         """Note what was not known when it began."""
@@ -92,17 +99,39 @@ class Operation:
 
     def measure(self, metric: str, amount: float, more: Attributes = MappingProxyType({})) -> None:
         """Add a value to a metric, with what is known, and more."""
-        instruments = self._sinks.instruments
-        if instruments is not None:
-            instruments.measure(metric, amount, (self.attributes, more), self.context)
+        try:
+            if (instruments := self._sinks.instruments) is not None:
+                instruments.measure(metric, amount, (self.attributes, more), self.context)
+        except Exception as broken:
+            survived(broken)
 
     def end(self, seconds: float) -> None:
         """Measure it, once all is known."""
         raise NotImplementedError
 
 
+def _begun(sinks: Sinks, name: str, kind: SpanKind, attributes: Attributes, links: Sequence[Link]) -> Span:
+    """A new span; where a sampler or a processor of the application's raises, the run goes on in the one around it."""
+    try:
+        return sinks.tracer.start_span(name, kind=kind, attributes=attributes, links=links)
+    except Exception as broken:
+        survived(broken)
+        return NonRecordingSpan(get_current_span().get_span_context())
+
+
+def _ended(span: Span) -> None:
+    try:
+        span.end()
+    except Exception as broken:
+        survived(broken)
+
+
 def kind_of(error: BaseException) -> str:
     """What `error.type` says: the name of the class."""
+    if isinstance(error, BaseExceptionGroup) and not isinstance(error, Exception):  # of a trio nursery
+        kinds = {kind_of(each) for each in error.exceptions}
+        if len(kinds) == 1:
+            return kinds.pop()
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
@@ -115,8 +144,21 @@ def words(error: BaseException) -> str | None:
 
 
 def known(attributes: Attributes) -> dict[str, Any]:
-    """What is unknown is left out, as the conventions ask."""
-    return {name: value for name, value in attributes.items() if value is not None and value != ""}
+    """What is unknown is left out, as the conventions ask, and what no exporter takes is made so that they do."""
+    taken: dict[str, Any] = {}
+    for name, value in attributes.items():
+        if value is None or value == "":
+            continue
+        if type(value) is str:
+            if len(value) > _LONGEST or not value.isprintable():
+                value = clean(value[:_LONGEST])
+        elif type(value) is int:
+            if not -_LARGEST <= value <= _LARGEST:
+                value = max(-_LARGEST, min(value, _LARGEST))
+        elif type(value) is list:
+            value = [clean(str(each)[:_LONGEST]) for each in value]
+        taken[name] = value
+    return taken
 
 
 def traceparent(around: context.Context) -> str | None:

@@ -1,8 +1,11 @@
-"""What exporters say of a collector that does not answer: once in a while, and not at every attempt."""
+"""What goes wrong with telemetry, said once or once in a while, and never in a run's way."""
 
 import logging
 import re
 import time
+from functools import lru_cache
+from pathlib import Path
+from traceback import walk_tb
 from typing import Any, Final
 
 log: Final = logging.getLogger("agentkit.telemetry")
@@ -10,6 +13,22 @@ log: Final = logging.getLogger("agentkit.telemetry")
 SILENCE_SECONDS = 600.0
 _LOGGERS = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal")
 _LONGEST = 300
+
+
+@lru_cache(maxsize=64)
+def warn(words: str) -> None:
+    """Log it, once."""
+    log.warning("%s", words)
+
+
+def survived(error: Exception) -> None:
+    """Say, once for each place, that something of the application's set-up has raised: a run goes on without it.
+
+    Only where it was is said: the words of the error may repeat what is on a span.
+    """
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    where = f"{Path(frame.f_code.co_filename).name}, line {line}"
+    warn(f"telemetry is incomplete: {type(error).__name__} in OpenTelemetry, or its set-up ({where})")
 
 
 class Failures:

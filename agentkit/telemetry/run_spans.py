@@ -12,7 +12,7 @@ from agentkit.models.base import ModelInfo, ModelRequest
 from agentkit.tool import Tool
 
 from . import semconv as s
-from .operation import link_to, traceparent
+from .operation import known, link_to, traceparent
 from .sinks import Sinks
 from .spans import AgentSpan, ChatSpan, Speaker, ToolSpan, WorkflowSpan
 
@@ -54,7 +54,7 @@ class RunSpans:
             self._agent.learn(came_to)
             self._agent.__exit__(kind, error, traceback)
         self._run.learn(came_to)
-        self._run.measure(s.RUNS, 1, {s.AGENT_NAME: self._name, **came_to})
+        self._run.measure(s.RUNS, 1, known({s.AGENT_NAME: self._name, **came_to}))
         self._run.__exit__(kind, error, traceback)
 
     def _came_to(self, error: BaseException | None) -> dict[str, str]:

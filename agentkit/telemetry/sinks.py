@@ -9,6 +9,7 @@ from opentelemetry import trace
 
 from .content import Content
 from .metrics import Instruments
+from .quiet import survived
 from .semconv import SCHEMA_URL
 
 if TYPE_CHECKING:
@@ -48,13 +49,21 @@ class Sinks:
         return self._logger if self._loggers or "opentelemetry.sdk._logs" in sys.modules else None
 
     @cached_property
-    def _instruments(self) -> Instruments:
+    def _instruments(self) -> Instruments | None:
         from opentelemetry.metrics import get_meter
 
-        return Instruments(get_meter(*self._scope, self._meters, SCHEMA_URL))
+        try:
+            return Instruments(get_meter(*self._scope, self._meters, SCHEMA_URL))
+        except Exception as broken:
+            survived(broken)
+            return None
 
     @cached_property
-    def _logger(self) -> "Logger":
+    def _logger(self) -> "Logger | None":
         from opentelemetry._logs import get_logger
 
-        return get_logger(*self._scope, self._loggers, SCHEMA_URL)
+        try:
+            return get_logger(*self._scope, self._loggers, SCHEMA_URL)
+        except Exception as broken:
+            survived(broken)
+            return None

@@ -238,8 +238,7 @@ class ChatSpan(Operation):
         super().fail(error, description)
         if isinstance(error, ModelError):
             self._tried_again(error.retries)
-        logger = self._sinks.logger
-        if logger is not None and isinstance(error, Exception):
+        if isinstance(error, Exception) and (logger := self._sinks.logger) is not None:
             events.failed(logger, self.context, kind_of(error), description or _about(error))
 
     def end(self, seconds: float) -> None:

@@ -12,6 +12,7 @@ _KINDS = ("internal", "internal", "server", "client", "producer", "consumer")
 _ERROR = (2, "STATUS_CODE_ERROR")
 _DOUBLES = ("NaN", "Infinity", "-Infinity")
 _HEX = re.compile("[0-9a-fA-F]+")
+_MOST = 2**64
 
 
 def spans_of(request: Mapping[str, Any]) -> Iterator[SpanNode]:
@@ -31,7 +32,7 @@ def spans_of(request: Mapping[str, Any]) -> Iterator[SpanNode]:
 
 def _span(span: Mapping[str, Any], scope: str, resource: Mapping[str, Any]) -> SpanNode:
     start = _nanoseconds(span, "startTimeUnixNano")
-    end = _nanoseconds(span, "endTimeUnixNano") or start
+    end = max(start, _nanoseconds(span, "endTimeUnixNano"))  # a clock may have been set back
     attributes, status = _attributes(span), _dict(span, "status")
     failed = "error" if status.get("code") in _ERROR else None
     return SpanNode(
@@ -78,7 +79,7 @@ def _value(value: Mapping[str, Any]) -> Any:
             case "intValue":
                 return _whole(given)
             case "doubleValue":
-                return float(given) if given in _DOUBLES or isinstance(given, int | float) else _wrong(kind, given)
+                return _double(given) if given in _DOUBLES or isinstance(given, int | float) else _wrong(kind, given)
             case "arrayValue":
                 return tuple(_value(each) for each in _list(value[kind], "values"))
             case "kvlistValue":
@@ -90,6 +91,13 @@ def _value(value: Mapping[str, Any]) -> Any:
     return None
 
 
+def _double(given: Any) -> float:
+    try:
+        return float(given)
+    except OverflowError:
+        raise ValueError(f"a double cannot be {given!s:.20}...") from None
+
+
 def _id(of: Mapping[str, Any], name: str, digits: int) -> str:
     given = of.get(name)
     if not (isinstance(given, str) and len(given) == digits and _HEX.fullmatch(given)):
@@ -99,7 +107,7 @@ def _id(of: Mapping[str, Any], name: str, digits: int) -> str:
 
 def _nanoseconds(of: Mapping[str, Any], name: str) -> int:
     given = _whole(of.get(name, 0))
-    if not 0 <= given < 2**64:
+    if given < 0:
         raise ValueError(f"{name} is {given!s:.60}, which is no moment")
     return given
 
@@ -107,8 +115,8 @@ def _nanoseconds(of: Mapping[str, Any], name: str) -> int:
 def _whole(given: Any) -> int:
     """A 64-bit number, which is written as text or, if it is small, as a number."""
     try:
-        if isinstance(given, str | int) and not isinstance(given, bool):
-            return int(given)
+        if isinstance(given, str | int) and not isinstance(given, bool) and -_MOST <= (number := int(given)) < _MOST:
+            return number
     except ValueError:
         pass
     raise ValueError(f"a whole number cannot be {given!r:.60}")

@@ -130,13 +130,13 @@ class Stage:
                 self.reached.set()
             return reply
 
-        async with ChatServer(answer) as server, _client(server.base_url) as client:
+        async with ChatServer(answer) as server, client_of(server.base_url) as client:
             yield ChatBackend("m", client=client, retry=retry)
 
     @asynccontextmanager
     async def assistants(self, *replies: Any) -> AsyncIterator[AssistantsBackend]:
         """A model behind an Assistants server."""
-        async with AssistantsServer(list(replies)) as server, _client(server.base_url) as client:
+        async with AssistantsServer(list(replies)) as server, client_of(server.base_url) as client:
             yield AssistantsBackend("m", client=client)
 
     def clerk(self, model: ModelBackend, *tools: Any, **given: Any) -> Agent[Any]:
@@ -166,7 +166,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def _client(url: str) -> AsyncIterator[AsyncOpenAI]:
+async def client_of(url: str) -> AsyncIterator[AsyncOpenAI]:
     async with DefaultAsyncHttpxClient(verify=False) as http:
         yield AsyncOpenAI(base_url=url, api_key=KEY, http_client=http)
 
@@ -415,7 +415,7 @@ async def no_name(stage: Stage) -> None:
 
 async def nobody_listens(stage: Stage) -> None:
     """There is no server where it should be."""
-    async with _client("http://127.0.0.1:1/v1") as client:
+    async with client_of("http://127.0.0.1:1/v1") as client:
         await _survived(stage.clerk(ChatBackend("m", client=client, retry=ONCE)).run, PROMPT)
 
 

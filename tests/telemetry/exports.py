@@ -213,6 +213,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def on(span: Any) -> Attributes:
+    """What is on a span that has perhaps not ended: of the SDK's, since the API's has no attributes to be read."""
+    return span.attributes or {}
+
+
 def _scope(scope: Any) -> Scope:
     return Scope(name=scope.name, version=scope.version or "", schema_url=scope.schema_url or "")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
-from exports import Attributes, Exports, Log, Scope, Span
+from exports import Attributes, Exports, Log, Scope, Span, on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from norm import NORM, Facts
@@ -22,6 +22,7 @@ from agentkit.messages import FilePart, HostedCall, SearchHit, TextPart
 from agentkit.models.base import ModelRequest, ModelResponse
 from agentkit.registry import ToolRegistry
 from agentkit.telemetry.content import CAPTURE, EMIT, Content
+from agentkit.telemetry.content_size import bytes_of
 from agentkit.tool import Tool
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
@@ -77,7 +78,7 @@ def asked(
     response = answer and ModelResponse(message=answer, finish_reason="tool_calls" if answer.tool_calls else "stop")
     span = TracerProvider(shutdown_on_exit=False).get_tracer("test").start_span("chat")
     event = (content or Content(events=True)).model_call(span, request, response, event=True)
-    return Shown(span=dict(span.attributes or {}), event=event).checked()  # type: ignore[attr-defined]
+    return Shown(span=dict(on(span)), event=event).checked()
 
 
 def called(
@@ -86,8 +87,8 @@ def called(
     """A tool call, shown."""
     span = TracerProvider(shutdown_on_exit=False).get_tracer("test").start_span("execute_tool")
     (content or Content()).tool_call(span, call, tool, result)
-    assert ARGUMENTS in span.attributes  # type: ignore[attr-defined]
-    shown = Shown(span=dict(span.attributes or {}), event={})  # type: ignore[attr-defined]
+    assert ARGUMENTS in on(span)
+    shown = Shown(span=dict(on(span)), event={})
     return shown.checked("execute_tool", "UNSET" if _is_object(call.arguments) else "ERROR")
 
 
@@ -188,9 +189,9 @@ def test_what_the_environment_says_wrong_is_told_once_and_captures_nothing(
 
 def _forgotten() -> None:
     """What was logged in other tests is logged again."""
-    from agentkit.telemetry import content_upload
+    from agentkit.telemetry import quiet
 
-    content_upload.warn.cache_clear()
+    quiet.warn.cache_clear()
 
 
 def test_a_conversation_is_shown_in_the_conventions_words() -> None:
@@ -533,7 +534,7 @@ def test_conversations_of_any_length_fit(total: int) -> None:
         messages = [AssistantMessage(text="x" * length) for _ in range(60)]
         span = TracerProvider(shutdown_on_exit=False).get_tracer("test").start_span("chat")
         content.model_call(span, ModelRequest(messages=messages))
-        assert len(span.attributes[IN].encode()) <= total  # type: ignore[attr-defined]
+        assert len(on(span)[IN].encode()) <= total
 
 
 TEXTS = st.text(st.characters(codec=None), max_size=200) | st.sampled_from(
@@ -625,3 +626,9 @@ def _texts(value: Any) -> Iterator[str]:
         case list():
             for each in value:
                 yield from _texts(each)
+
+
+@given(text=st.text(alphabet=st.sampled_from('ab"\\/ä…\n\x7f')) | st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_texts_size_is_that_of_its_json(text: str) -> None:
+    """Also where it is told without writing it down."""
+    assert bytes_of(text) == len(json.dumps(text, ensure_ascii=False).encode())

@@ -4,10 +4,13 @@ import json
 import logging
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
+from functools import partial
+from html import escape
 from typing import Annotated, Any
 from urllib.parse import quote, quote_plus
 
 import pytest
+from exports import on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai import AsyncOpenAI
@@ -20,7 +23,7 @@ from agentkit.models.base import ModelRequest, ModelResponse
 from agentkit.models.chat import ChatBackend
 from agentkit.registry import ToolRegistry
 from agentkit.telemetry.content import Content
-from agentkit.telemetry.content_upload import warn
+from agentkit.telemetry.quiet import warn
 from agentkit.testing import ChatServer
 from agentkit.tool import Tool
 
@@ -40,6 +43,8 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "in JSON, escaped": lambda text: json.dumps(text, ensure_ascii=False),
     "in JSON in JSON": lambda text: json.dumps(json.dumps(text)),
     "in Python": repr,
+    "in HTML": escape,
+    "in HTML, with quotes": partial(escape, quote=False),
 }
 
 
@@ -70,7 +75,7 @@ def shown(
     request = ModelRequest(messages=messages, tools=REGISTRY, **given)
     response = answer and ModelResponse(message=answer)
     event = own.model_call(span, request, response, event=True)
-    attributes: Any = span.attributes  # type: ignore[attr-defined]
+    attributes = on(span)
     return "\n".join([*attributes.values(), json.dumps(event, ensure_ascii=False)])
 
 
@@ -132,13 +137,13 @@ def test_the_span_of_a_call_hides_what_its_tool_declares_secret() -> None:
     """The argument, and a result that repeats it; the result too, if that is secret."""
     span = _span()
     Content().tool_call(span, LOGGED_IN, log_in, ToolResult(call_id="c1", name="log_in", content=f"pin {CANARY}"))
-    assert dict(span.attributes) == {  # type: ignore[attr-defined]
+    assert dict(on(span)) == {
         "gen_ai.tool.call.arguments": '{"user":"ada","pin":"***"}',
         "gen_ai.tool.call.result": '"pin ***"',
     }
     result = ToolResult(call_id="c", name="look_up", content=CANARY, secret=True, parts=(ImagePart(url=CANARY),))
     Content().tool_call(span, LOGGED_IN, look_up, result)
-    assert span.attributes["gen_ai.tool.call.result"] == '"***"'  # type: ignore[attr-defined]
+    assert on(span)["gen_ai.tool.call.result"] == '"***"'
 
 
 def test_the_span_of_a_call_hides_what_was_secret_in_the_conversation_before() -> None:
@@ -148,11 +153,11 @@ def test_the_span_of_a_call_hides_what_was_secret_in_the_conversation_before() -
     repeats = ToolResult(call_id="c2", name="look_up", content=f"the pin is {CANARY}")
     call, span = ToolCall(id="c2", name="look_up", arguments='{"sku": 1}'), _span()
     Content().tool_call(span, call, look_up, repeats, asked=(asked, answer))
-    assert span.attributes["gen_ai.tool.call.result"] == '"the pin is ***"'  # type: ignore[attr-defined]
+    assert on(span)["gen_ai.tool.call.result"] == '"the pin is ***"'
     last = ModelRequest(messages=(*asked.messages, answer.message, repeats), tools=REGISTRY)
     span = _span()
     Content().run(span, asked, ModelResponse(message=AssistantMessage(text=f"It is {CANARY}")), last=last)
-    [message] = json.loads(span.attributes["gen_ai.output.messages"])  # type: ignore[attr-defined]
+    [message] = json.loads(on(span)["gen_ai.output.messages"])
     assert message["parts"] == [{"type": "text", "content": "It is ***"}]
 
 
@@ -162,7 +167,7 @@ def test_an_agent_that_takes_over_hides_what_was_secret_to_the_one_before() -> N
     span = _span()
     said = (AssistantMessage(tool_calls=(LOGGED_IN,)), UserMessage(content=f"My pin is {CANARY}."))
     Content().model_call(span, ModelRequest(messages=said))
-    assert_hidden(span.attributes["gen_ai.input.messages"])  # type: ignore[attr-defined]
+    assert_hidden(on(span)["gen_ai.input.messages"])
 
 
 def test_a_short_secret_is_hidden_where_it_was_given() -> None:
@@ -205,7 +210,7 @@ def test_arguments_of_a_tool_that_is_not_there_are_hidden() -> None:
     assert "hunter2" not in found
     span = _span()
     Content().tool_call(span, ToolCall(id="c", name="log_out", arguments='{"pin":"hunter2"}'), None)
-    assert span.attributes["gen_ai.tool.call.arguments"] == '"***"'  # type: ignore[attr-defined]
+    assert on(span)["gen_ai.tool.call.arguments"] == '"***"'
 
 
 @pytest.mark.anyio
@@ -247,6 +252,7 @@ SHAPES = {
     "Google": "AIzaSyA1234567890abcdefghijklmnopqrstuv",
     "Stripe": "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
     "SendGrid": "SG.abcdefghijklmnopqrstuv.ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "Google, for an hour": "ya29.a0AfH6SMBx_xxxxxxxxxxxxxxx",
     "DigitalOcean": "dop_v1_0123456789abcdef0123456789abcdef",
     "npm": "npm_abcdefghijklmnopqrstuvwxyz",
     "Hugging Face": "hf_abcdefghijklmnopqrstuvwxyz",
@@ -285,6 +291,11 @@ LABELLED = {
     '"secret": "never ends hunter2': "hunter2",
     "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----": "hunter2",
     "-----BEGIN PRIVATE KEY-----\nhunter2": "hunter2",
+    "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nhunter2\n-----END PGP PRIVATE KEY BLOCK-----": "hunter2",
+    "Server=db;Uid=ada;Pwd=hunter2;": "hunter2",
+    "<db:password>hunter2</db:password>": "hunter2",
+    "mysql --user ada --password hunter2 shop": "hunter2",
+    "post to https://hooks.slack.com/services/T000/B000/hunter2": "hunter2",
 }
 
 
@@ -321,7 +332,7 @@ def test_a_tool_may_have_a_parameter_called_password() -> None:
     )
     span = _span()
     Content().model_call(span, ModelRequest(messages=(), tools=ToolRegistry([tool])))
-    [told] = json.loads(span.attributes["gen_ai.tool.definitions"])  # type: ignore[attr-defined]
+    [told] = json.loads(on(span)["gen_ai.tool.definitions"])
     assert told["parameters"]["properties"]["password"] == {"type": "string"}
 
 
@@ -398,7 +409,7 @@ def test_if_it_fails_nothing_is_shown_and_that_is_logged_once(
             assert content.model_call(span, request, event=True) == {}
             content.run(span, request)
             content.tool_call(span, LOGGED_IN, log_in, ToolResult(call_id="c", name="log_in", content="otters"))
-    assert not span.attributes  # type: ignore[attr-defined]
+    assert not on(span)
     [said] = caplog.messages
     assert "content is left out" in said
     assert "otters" not in caplog.text
@@ -416,9 +427,23 @@ def test_a_secret_that_is_very_long_is_shown_nowhere() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["eyJ-", "://a", "a", "token=\\'", 'password: "', "-----BEGIN ", "data:a/b;a", "bearer  ", "secret-", " "]
+    "piece",
+    [
+        "eyJ-",
+        "://a",
+        "a",
+        "token=\\'",
+        'password: "',
+        "-----BEGIN ",
+        "data:a/b;a",
+        "bearer  ",
+        "secret-",
+        " ",
+        "<a",
+        "--a",
+    ],
 )
 def test_no_text_takes_for_ever_to_be_looked_through(piece: str) -> None:
     """Hundreds of pages of what begins like a secret and never is one."""
-    text = "private key :// token base64, bearer eyJ sk- " + piece * (400_000 // len(piece))
+    text = "private key :// token base64, bearer eyJ sk- token> pwd= " + piece * (400_000 // len(piece))
     shown(UserMessage(content=text), content=Content(text_chars=1_000_000, total_bytes=10_000_000))

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from exports import on
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
@@ -19,7 +20,9 @@ from agentkit import AssistantMessage, UserMessage
 from agentkit.errors import ConfigError
 from agentkit.models.base import ModelRequest, ModelResponse
 from agentkit.telemetry.content import Content
-from agentkit.telemetry.content_upload import BASE_PATH, HOOK, Upload, warn
+from agentkit.telemetry.content_upload import BASE_PATH, Upload
+from agentkit.telemetry.nothing import UPLOADS
+from agentkit.telemetry.quiet import warn
 
 WHERE = "agentkit.content.upload"
 REQUEST = ModelRequest(messages=(UserMessage(content="otters"),), instructions="walrus")
@@ -33,7 +36,7 @@ def begun(sampler: Sampler = ALWAYS_ON) -> Span:
 
 def told(span: Span) -> Any:
     """Where a span says that its content is; an empty text, if it says nothing."""
-    return (span.attributes or {}).get(WHERE, "")  # type: ignore[attr-defined]
+    return on(span).get(WHERE, "")
 
 
 class Shelf:
@@ -68,7 +71,7 @@ def test_the_whole_content_is_in_a_file_and_the_span_says_where(tmp_path: Path) 
         assert document["gen_ai.output.messages"][0]["parts"] == [{"type": "text", "content": "marmots"}]
         place = span.get_span_context()
         assert (document["trace_id"], document["span_id"]) == (f"{place.trace_id:032x}", f"{place.span_id:016x}")
-        others = set(span.attributes) - {WHERE}  # type: ignore[attr-defined]
+        others = set(on(span)) - {WHERE}
         assert bool(others) == content.spans
     assert [file.suffix for file in (tmp_path / "a folder").rglob("*") if file.is_file()] == [".json", ".json"]
 
@@ -190,7 +193,7 @@ from opentelemetry.trace import INVALID_SPAN
 from agentkit import UserMessage
 from agentkit.models.base import ModelRequest
 from agentkit.telemetry.content import Content
-from agentkit.telemetry.content_upload import BASE_PATH, HOOK, Upload, warn
+from agentkit.telemetry.content_upload import Upload
 
 content = Content(spans=False, upload=Upload.folder(sys.argv[1]))
 request = ModelRequest(messages=(UserMessage(content="otters " * 100_000),))
@@ -222,7 +225,7 @@ def test_what_waits_when_the_program_ends_is_sent(how: list[str], tmp_path: Path
 
 def test_the_environment_may_name_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the variables of OpenTelemetry's own instrumentations; content need not be on spans for that."""
-    monkeypatch.setenv(HOOK, "upload")
+    monkeypatch.setenv(UPLOADS, "upload")
     for base in (str(tmp_path / "one"), (tmp_path / "an other").as_uri()):
         monkeypatch.setenv(BASE_PATH, base)
         content = Content.of(None)
@@ -239,7 +242,7 @@ def test_other_places_of_the_environment_are_not_heeded_and_that_is_logged_once(
     hook: str, base: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It says what to do instead; what the variables hold is not repeated."""
-    monkeypatch.setenv(HOOK, hook)
+    monkeypatch.setenv(UPLOADS, hook)
     monkeypatch.setenv(BASE_PATH, base)
     warn.cache_clear()
     with caplog.at_level(logging.WARNING):

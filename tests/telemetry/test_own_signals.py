@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from endings import ENDINGS, INSTRUCTIONS, PROMPT, SAID, Stage, add, local, pay
+from endings import ENDINGS, INSTRUCTIONS, PROMPT, SAID, Stage, add, client_of, local, pay
 from exports import Exports, Memory, Span
 from norm import NORM
 
 from agentkit import Agent, AssistantMessage, Message, UserMessage, tool
 from agentkit.errors import ModelError, RateLimited, ServerFailed
+from agentkit.models.assistants import AssistantsBackend
 from agentkit.models.retry import Retried, Retry
 from agentkit.paused import Approved
 from agentkit.prices import Price, Prices
 from agentkit.telemetry import semconv as s
-from agentkit.testing import call
+from agentkit.testing import AssistantsServer, Fault, call
+from agentkit.testing.assistants.faults import Kind
 from agentkit.window import Window, summariser
 
 pytestmark = pytest.mark.anyio
@@ -110,6 +112,34 @@ async def test_each_attempt_that_failed_is_an_event_of_the_model_call(watched: b
     except ModelError:
         assert fails
     assert retries(one(memory.exports(), "chat m")) == [(1, "RateLimited"), (2, "ServerFailed")]
+
+
+@pytest.mark.parametrize("status", [None, 429, 503])
+@pytest.mark.parametrize("fails", [False, True], ids=["answered", "given up"])
+async def test_a_request_of_a_conversation_on_a_server_that_was_lost_is_an_event_too(
+    status: int | None, fails: bool
+) -> None:
+    """An answer takes several requests there: each that is sent again, whichever it was, is told, counted on."""
+    memory, requests = Memory(), 0
+    kind: Kind = "lost_before" if status is None else "status_before"
+    refused = Fault("status_before", status=400)
+    fault = Fault(kind, status=status or 500, headers={"retry-after": "0"} if status else {})
+
+    def lose(seen: Any) -> Fault | None:
+        nonlocal requests
+        requests += 1
+        return refused if fails and requests == 5 else fault if requests in (2, 4) else None
+
+    async with AssistantsServer(["x"], on_request=lose) as server, client_of(server.base_url) as client:
+        model = AssistantsBackend("m", client=client)
+        try:
+            await Stage(memory.telemetry).clerk(model).run("?")
+        except ModelError:
+            assert fails
+    error = {None: "ConnectionFailed", 429: "RateLimited", 503: "ServerFailed"}[status]
+    found = retries(one(memory.exports(), "chat m"))
+    is_sent_again = not fails or status == 429  # else it is looked for first, and that is refused
+    assert found == [(1, error), (2, error)][: 1 + is_sent_again]
 
 
 async def test_a_result_out_of_a_tools_cache_says_so() -> None:

@@ -14,6 +14,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from agentkit import Agent, ConfigError, ModelSettings, Telemetry
 from agentkit.errors import Refused, ServerFailed
+from agentkit.models.base import TextDelta
 from agentkit.telemetry import semconv as s
 from agentkit.testing import ScriptedModel, call
 
@@ -55,6 +56,24 @@ async def test_an_example_of_a_value_is_the_span_it_was_measured_of() -> None:
     assert examples[s.OPERATION_DURATION] == examples[s.TOKEN_USAGE] == {"chat"}
     assert examples[s.TOOL_DURATION] == {"execute_tool"}
     assert examples[s.AGENT_DURATION] == examples[s.RUNS] == {"invoke_agent"}
+
+
+async def test_the_pieces_of_a_streamed_answer_take_no_longer_than_the_call() -> None:
+    """The first from the call's beginning, and each later one from the one before it."""
+
+    class Chatty(ScriptedModel):
+        async def generate(self, request: Any, on_delta: Any = None) -> Any:
+            for piece in ["a", "bc", "def"] * 10:
+                await on_delta(TextDelta(text=piece))
+            return await super().generate(request)
+
+    memory = Memory()
+    async with Stage(memory.telemetry).clerk(Chatty(["x"])).stream(PROMPT) as run:
+        await run.finish()
+    sums = {point.name: (point.count, point.sum) for point in memory.exports().points}
+    [first, later, whole] = [sums[n] for n in (s.TIME_TO_FIRST_CHUNK, s.TIME_PER_OUTPUT_CHUNK, s.OPERATION_DURATION)]
+    assert (first[0], later[0], whole[0]) == (1, 29, 1)
+    assert first[1] + later[1] <= whole[1]
 
 
 async def test_two_agents_share_the_instruments_of_a_provider(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from otlp_lines import TRACE, agent, an_id, attributes, chat, event, line, shape, span, tool
@@ -202,6 +203,24 @@ def test_a_file_without_spans_is_a_wrong_use(text: str, said: str, tmp_path: Pat
         read_traces(written(tmp_path, text))
     with pytest.raises(ConfigError, match="cannot be read"):
         read_traces(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize(
+    "value", [{"intValue": "9" * 4300}, {"intValue": 2**64}, {"doubleValue": 10**400}], ids=["text", "number", "double"]
+)
+def test_a_number_that_no_program_writes_is_a_flaw_of_its_line(value: Any, tmp_path: Path) -> None:
+    """Nobody can add such numbers up, nor write them down; the other lines are read."""
+    odd = {**span(1), "attributes": [{"key": "gen_ai.usage.input_tokens", "value": value}]}
+    found = read_traces(written(tmp_path, line(odd), line(span(2))))
+    assert [shape(trace.roots) for trace in found.traces] == [["span 2"]]
+    assert [(flaw.line, "cannot be" in flaw.why) for flaw in found.flaws] == [(1, True)]
+
+
+def test_a_clock_that_was_set_back_makes_no_time_less_than_none(tmp_path: Path) -> None:
+    """The span is shown where it began."""
+    back = {**span(1), "startTimeUnixNano": "2000000000", "endTimeUnixNano": "1000000000"}
+    [trace] = read_traces(written(tmp_path, line(back))).traces
+    assert [(node.start, node.seconds) for node in trace.roots] == [(2.0, 0.0)]
 
 
 def test_no_span_is_lost_whatever_is_around_it(tmp_path: Path) -> None:
