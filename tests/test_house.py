@@ -109,15 +109,15 @@ DOORS: dict[str, list[str]] = {
     "h11": ["agentkit/testing/"],
     "pickle": ["agentkit/isolation.py"],  # between a process and its own child, which runs the caller's own code
     "marshal": ["agentkit/registry.py"],  # copies what this process has made itself; nothing is stored
-    "pydantic_monty": ["tools/_monty.py"],
+    "pydantic_monty": ["tools/_monty.py", "agentkit/server/files/"],
     "psycopg": ["tools/_sql_postgres.py"],
-    "sqlalchemy": ["agentkit/sessions/sql.py", "agentkit/server/store/"],
+    "sqlalchemy": ["agentkit/sessions/sql.py", "agentkit/server/store/", "agentkit/server/refusing.py"],
     "fastapi": ["agentkit/server/"],
     "starlette": ["agentkit/server/"],
     "uvicorn": ["agentkit/server/"],
     "dbos": ["agentkit/durable/"],
-    "pypdf": ["agentkit/server/files/read_document.py"],
-    "docx": ["agentkit/server/files/read_document.py"],
+    "pypdf": ["agentkit/server/files/"],
+    "docx": ["agentkit/server/files/"],
     "redis": ["agentkit/sessions/redis.py"],
     "genai_prices": ["agentkit/prices.py"],
 }

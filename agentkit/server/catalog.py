@@ -1,9 +1,9 @@
 """Who answers for which model name: agents, and backends."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agentkit import Agent, ModelBackend
+from agentkit import Agent, ModelBackend, ModelSettings
 from agentkit.models import resolve_model
 
 from .errors import ApiError
@@ -47,10 +47,21 @@ class Catalog:
             self._backends[found] = resolve_model(found)
         return self._backends[found]
 
+    def sampling(self, name: str, **asked: Any) -> ModelSettings:
+        """How a model samples: as a client asks, and in all of which it says nothing, as the agent has it.
+
+        Raises:
+            ApiError: there is no such model (404).
+        """
+        given = {key: value for key, value in asked.items() if value is not None}
+        known = self.agent(name).settings
+        return replace(known, **given | {"extra": {**known.extra, **given.get("extra", {})}})
+
     def is_agent(self, name: str) -> bool:
         """Whether the name is an agent's, which runs its own tools."""
         return name in self.settings.agents
 
     def names(self) -> list[str]:
         """All names that are told: those of agents, and of models that have one."""
-        return [*self.settings.agents, *(name for name in self.settings.models if name != ANY)]
+        agents = list(self.settings.agents)
+        return agents + [name for name in self.settings.models if name != ANY and name not in agents]

@@ -18,8 +18,12 @@ PREFIXES = {
     "function_call": "fc_",
     "function_call_output": "fco_",
     "reasoning": "rs_",
+    "file_search_call": "fs_",
+    "code_interpreter_call": "ci_",
     "chat": "chatcmpl-",
     "request": "req_",
+    "upload": "upload_",
+    "part": "part_",
 }
 
 

@@ -59,6 +59,8 @@ class Findings:
     """All that was found, in the order of the numbers by which the model cites it."""
     outputs: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     """What the code interpreter has given, as Assistants spell it, by call id."""
+    written: dict[str, str] = field(default_factory=dict)
+    """The files that its scripts have written: their ids, by their paths in the sandbox."""
 
 
 class HostedTool(Protocol):

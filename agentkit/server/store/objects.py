@@ -53,20 +53,30 @@ class Objects:
         row |= {"status": str(body.get("status") or ""), "private": None if private is None else _encoded(private)}
         await self.connection.execute(insert(OBJECTS).values(**row, **columns))
 
-    async def get(self, kind: str, id: str, *, parent: str | None = None, noun: str | None = None) -> dict[str, Any]:
+    async def get(
+        self, kind: str, id: str, *, parent: str | None = None, noun: str | None = None, lock: bool = False
+    ) -> dict[str, Any]:
         """An object.
+
+        Args:
+            kind: What it is.
+            id: Its id.
+            parent: Whose it is, where that matters.
+            noun: What an error calls it.
+            lock: Whether nobody else may change it, nor lock it, before this transaction ends.
 
         Raises:
             ApiError: there is none (404).
         """
-        found = await self.find(kind, id, parent=parent)
+        found = await self.find(kind, id, parent=parent, lock=lock)
         if found is None:
             raise missing(noun or kind, id)
         return found
 
-    async def find(self, kind: str, id: str, *, parent: str | None = None) -> dict[str, Any] | None:
-        """An object, if there is one."""
-        row = (await self.connection.execute(select(_C.body).where(*self._this(kind, id, parent)))).first()
+    async def find(self, kind: str, id: str, *, parent: str | None = None, lock: bool = False) -> dict[str, Any] | None:
+        """An object, if there is one; see `get`."""
+        asked = select(_C.body).where(*self._this(kind, id, parent))
+        row = (await self.connection.execute(asked.with_for_update() if lock else asked)).first()
         return None if row is None else from_json(row[0])
 
     async def private(self, kind: str, id: str) -> Any:

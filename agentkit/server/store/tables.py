@@ -5,7 +5,10 @@ objects too: a thread's log is what has the thread as its parent, in the order o
 log under another name. `status`, `active` and `ref` repeat what the JSON says where the database has to look for it.
 """
 
+from typing import Any
+
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -16,8 +19,10 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    event,
     text,
 )
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 METADATA = MetaData()
 _SEQ = BigInteger().with_variant(Integer, "sqlite")
@@ -60,6 +65,36 @@ BLOBS = Table(
     PrimaryKeyConstraint("file", "number"),
 )
 """The bytes of files, in pieces of a megabyte at most."""
+
+CHUNKS = Table(
+    "agentkit_chunks",
+    METADATA,
+    Column("id", _SEQ, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    Column("store", Text, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("words", TSVECTOR().with_variant(Text, "sqlite")),
+    Index("agentkit_chunks_listed", "tenant", "store", "file", "number", "size", unique=True),
+    sqlite_autoincrement=True,
+)
+"""The passages of the files in vector stores. Their words are indexed as `agentkit.server.files.words` tells them, so
+that both databases find the same: in PostgreSQL in `words`, in SQLite in a table of its own."""
+
+_WORDS = {
+    "postgresql": ("CREATE INDEX agentkit_chunks_words ON agentkit_chunks USING gin (words)",),
+    "sqlite": (
+        "CREATE VIRTUAL TABLE IF NOT EXISTS agentkit_words USING fts5(store, words, tokenize='unicode61')",
+        "CREATE TRIGGER IF NOT EXISTS agentkit_chunks_gone AFTER DELETE ON agentkit_chunks "
+        "BEGIN DELETE FROM agentkit_words WHERE rowid = old.id; END",
+    ),
+}
+for _dialect, _statements in _WORDS.items():
+    for _statement in _statements:
+        _made: Any = DDL(_statement)  # type: ignore[no-untyped-call]
+        event.listen(CHUNKS, "after_create", _made.execute_if(dialect=_dialect))
 
 KEYS = Table(
     "agentkit_keys",

@@ -20,7 +20,7 @@ class Body(BaseModel):
 
     def given(self) -> dict[str, Any]:
         """What the client has said, as JSON values, without what it has left out or said null of."""
-        return self.model_dump(exclude_unset=True, exclude_none=True)
+        return self.model_dump(exclude_unset=True, exclude_none=True, by_alias=True)
 
 
 Metadata = Annotated[

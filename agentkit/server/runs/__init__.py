@@ -1,0 +1,8 @@
+"""Runs of assistants on threads: made, executed, watched, moved on and ended."""
+
+from .execution import execute
+from .going import Going
+from .objects import RESULTS, RUN, STEP, without_results
+from .runner import Runner
+
+__all__ = ["RESULTS", "RUN", "STEP", "Going", "Runner", "execute", "without_results"]

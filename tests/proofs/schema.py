@@ -1,0 +1,30 @@
+"""The server keeps what its OpenAPI document says: `python tests/proofs/schema.py [EXAMPLES] [OPTION ...]`.
+
+schemathesis reads the document, sends what it allows and what it forbids, and compares the answers with it.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from processes import ENVIRONMENT, environment, say, shop, workshop
+
+_PACKAGE = "schemathesis==4.32.5"
+_EXAMPLES = "30"
+"""Requests of each kind to each operation."""
+
+
+def prove(examples: str = _EXAMPLES, *options: str) -> bool:
+    """Look for a request that the server answers otherwise than it says; whether there is none."""
+    with workshop() as folder, shop() as (url, key):
+        say(f"The OpenAPI document, by {_PACKAGE}:")
+        python = environment(folder / "schemathesis", _PACKAGE)
+        document = f"{url.removesuffix('/v1')}/openapi.json"
+        authorization = ["--header", f"Authorization: Bearer {key}"]
+        command = [python.with_name("schemathesis"), "run", document, *authorization, "--max-examples", examples]
+        return subprocess.run([*command, "--workers", "2", *options], cwd=folder, env=ENVIRONMENT).returncode == 0
+
+
+if __name__ == "__main__":
+    arguments: Sequence[str] = sys.argv[1:]
+    sys.exit(not prove(*arguments))
