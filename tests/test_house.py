@@ -110,7 +110,7 @@ DOORS: dict[str, list[str]] = {
     "pickle": ["agentkit/isolation.py"],  # between a process and its own child, which runs the caller's own code
     "marshal": ["agentkit/registry.py"],  # copies what this process has made itself; nothing is stored
     "pydantic_monty": ["tools/_monty.py", "agentkit/server/files/"],
-    "psycopg": ["tools/_sql_postgres.py"],
+    "psycopg": ["tools/_sql_postgres.py", "agentkit/durable/"],
     "sqlalchemy": ["agentkit/sessions/sql.py", "agentkit/server/store/", "agentkit/server/refusing.py"],
     "fastapi": ["agentkit/server/"],
     "starlette": ["agentkit/server/"],

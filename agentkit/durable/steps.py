@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_INSTALL = "durable runs need DBOS: pip install dbos"
+INSTALL = "durable runs need DBOS: pip install dbos"
 
 
 class DurableSteps:
@@ -33,7 +33,7 @@ class DurableSteps:
         try:
             import dbos
         except ImportError as error:
-            raise ConfigError(_INSTALL) from error
+            raise ConfigError(INSTALL) from error
         if dbos.DBOS.workflow_id is None:
             raise ConfigError(
                 "DurableSteps are for a run inside a workflow: call agent.run in a function with @DBOS.workflow()"

@@ -71,7 +71,6 @@ async def main() -> None:
             "system_database_url": DATABASE,
             "application_version": "1",
             "serializer": DBOSPortableJSONSerializer(),
-            "run_admin_server": False,
             "log_level": "ERROR",
         }
     )

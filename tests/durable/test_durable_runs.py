@@ -23,7 +23,9 @@ def lines(folder: Path) -> list[str]:
     return log.read_text("utf-8").splitlines() if log.exists() else []
 
 
-@pytest.mark.parametrize("hang", [1, 2, 3])
+@pytest.mark.parametrize(
+    "hang", [pytest.param(1, marks=pytest.mark.sweep), 2, pytest.param(3, marks=pytest.mark.sweep)]
+)
 def test_nothing_that_was_done_is_done_again(tmp_path: Path, hang: int) -> None:
     """Killed in a tool of each round: completed model and tool calls, failed ones too, give what they gave; the tool
     that was interrupted is called again with the same key."""
