@@ -21,6 +21,10 @@ app.add_typer(tools, name="tools")
 trace = typer.Typer(help="What recorded runs did, span by span.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(trace, name="trace")
 
+keys = typer.Typer(help="API keys of a server: who may use it.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(keys, name="keys")
+
+Kept = Annotated[str, typer.Option("--database", metavar="URL", help="The server's database, as for `serve`.")]
 Name = Annotated[str, typer.Argument(help="now, clock:now, ./tools/x.py:name or agent.toml:name.")]
 Sources = Annotated[
     list[str] | None, typer.Argument(help="Modules, files and agent files; all that are installed if none.")
@@ -167,6 +171,42 @@ def trace_page_command(
     from .trace import write_page
 
     finish(lambda: write_page(file, trace_id, output, last=last), debug=debug)
+
+
+@keys.command("add")
+def add_key_command(
+    name: Annotated[str, typer.Argument(help="What the key is called.")],
+    tenant: Annotated[
+        str | None,
+        typer.Option(help="Whose objects it opens; keys of one tenant see the same. If not given, as the key."),
+    ] = None,
+    database: Kept = "agentkit.db",
+    debug: Debug = False,
+) -> None:
+    """Make a key, and print it. It is shown only once: the server keeps its hash."""
+    from .keys import add_key
+
+    finish(lambda: add_key(name, tenant, database), debug=debug)
+
+
+@keys.command("list")
+def list_keys_command(database: Kept = "agentkit.db", debug: Debug = False) -> None:
+    """Print the names of the keys there are."""
+    from .keys import list_keys
+
+    finish(lambda: list_keys(database), debug=debug)
+
+
+@keys.command("remove")
+def remove_key_command(
+    name: Annotated[str, typer.Argument(help="What the key is called.")],
+    database: Kept = "agentkit.db",
+    debug: Debug = False,
+) -> None:
+    """Take a key back; a server that runs notices within seconds."""
+    from .keys import remove_key
+
+    finish(lambda: remove_key(name, database), debug=debug)
 
 
 @tools.command("list")

@@ -31,9 +31,7 @@ def serve(options: ServeOptions) -> int:
     Raises:
         ConfigError: an agent, a model or an address cannot be used.
     """
-    lacking = [package for module, package in _PACKAGES.items() if not find_spec(module)]
-    if lacking:
-        raise ConfigError(f"the server needs further packages: pip install {' '.join(lacking)}")
+    require_packages()
     from agentkit.server import ServerSettings
     from agentkit.server.serving import serve_until_stopped
 
@@ -60,6 +58,17 @@ def serve(options: ServeOptions) -> int:
         print(f"agentkit: the model {name!r} is an agent: {one_line(agent.instructions, 60)}", file=sys.stderr)
     serve_until_stopped(settings, lambda url: print(f"agentkit: OPENAI_BASE_URL={url}/v1", file=sys.stderr, flush=True))
     return OK
+
+
+def require_packages() -> None:
+    """Make sure that what the server is built on is there.
+
+    Raises:
+        ConfigError: something is not.
+    """
+    lacking = [package for module, package in _PACKAGES.items() if not find_spec(module)]
+    if lacking:
+        raise ConfigError(f"the server needs further packages: pip install {' '.join(lacking)}")
 
 
 def _agents(named: Sequence[str]) -> dict[str, Agent[Any]]:

@@ -1,6 +1,5 @@
 """The server in a process of its own: on which address it listens, and how it stops."""
 
-import ipaddress
 import socket
 from collections.abc import Callable
 
@@ -11,8 +10,10 @@ from fastapi import FastAPI
 from agentkit.errors import ConfigError
 
 from .app import create_app
+from .gate import is_loopback
 from .settings import ServerSettings
 from .store import Database
+from .store.keys import Keys
 
 
 def serve_until_stopped(settings: ServerSettings, started: Callable[[str], object]) -> None:
@@ -23,7 +24,7 @@ def serve_until_stopped(settings: ServerSettings, started: Callable[[str], objec
         started: Called with the server's URL once it answers.
 
     Raises:
-        ConfigError: it cannot listen there, or the database cannot be used.
+        ConfigError: it cannot listen there, others can and there are no keys, or the database cannot be used.
     """
     app = create_app(settings)
     anyio.run(_opened, settings)
@@ -42,10 +43,17 @@ def serve_until_stopped(settings: ServerSettings, started: Callable[[str], objec
 
 
 async def _opened(settings: ServerSettings) -> None:
-    """What is wrong with the database is told before anything else is begun."""
+    """What is wrong with the database, or the address, is told before anything else is begun."""
     database = Database(settings.database)
     await database.open()
-    await database.close()
+    try:
+        if not is_loopback(settings.host) and not await Keys(database).any():
+            raise ConfigError(
+                f"others can reach {settings.host}, and this server has no keys: "
+                "make one with `agentkit keys add NAME`, or listen on 127.0.0.1"
+            )
+    finally:
+        await database.close()
 
 
 class _Server(uvicorn.Server):
@@ -64,16 +72,6 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.state.server.draining = True
         await super().shutdown(sockets)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listening(settings: ServerSettings) -> socket.socket:
