@@ -1,5 +1,6 @@
 """The server in a process of its own: on which address it listens, and how it stops."""
 
+import signal
 import socket
 from collections.abc import Callable
 
@@ -39,7 +40,13 @@ def serve_until_stopped(settings: ServerSettings, started: Callable[[str], objec
             server_header=False,
             timeout_graceful_shutdown=round(settings.drain_seconds),
         )
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(stop, _heard)
         _Server(config, app, lambda: started(url)).run([door])
+
+
+def _heard(number: int, frame: object) -> None:
+    """What uvicorn raises once more when all has ended: that is no reason to die of it."""
 
 
 async def _opened(settings: ServerSettings) -> None:
