@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE := # empty: tests start hundreds of programs, eac
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check sweep bench clean
+.PHONY: help demo test check sweep proofs bench clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -35,6 +35,9 @@ sweep: $(VENV)/dev.stamp ## Run the long tests, which `make test` leaves out
 	@status=0; $(RUN) -m pytest $(SHARED) -m sweep || status=$$?; \
 	if [ $$status -eq 5 ]; then echo 'make sweep: no test is marked `sweep`, so nothing was swept' >&2; \
 	else exit $$status; fi
+
+proofs: $(VENV)/dev.stamp ## Run what needs the package index: the SDK's own tests, other packages' agents (minutes)
+	$(RUN) tests/proofs
 
 bench: $(VENV)/dev.stamp ## Measure what agentkit costs (minutes)
 	$(RUN) -m benchmarks

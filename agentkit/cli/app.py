@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from .failures import EXIT_CODES
-from .options import ChatOptions, Debug, RunOptions, ServeOptions, finish, takes
+from .options import ChatOptions, Debug, MigrateOptions, RunOptions, ServeOptions, finish, takes
 
 app = typer.Typer(
     help="Run agents, and look at the tools they may have.",
@@ -97,6 +97,22 @@ def serve_command(options: ServeOptions) -> int:
     from .serve import serve
 
     return serve(options)
+
+
+@app.command("migrate")
+@takes(MigrateOptions)
+def migrate_command(options: MigrateOptions) -> int:
+    """Import assistants and threads that were saved as JSON from OpenAI's Assistants API, with their ids and times.
+
+    Or write such an assistant as an agent file. Exit codes: 0 all was taken; 1 something was left out; 2 usage.
+
+    \b
+    agentkit migrate assistants.json threads/ --database agentkit.db
+    agentkit migrate assistants.json --assistant asst_abc123 --to agent.toml
+    """
+    from .migrate import migrate
+
+    return migrate(options)
 
 
 @app.command("replay", epilog=COMPARED)

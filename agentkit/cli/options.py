@@ -116,6 +116,35 @@ class ServeOptions:
     debug: Debug = False
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MigrateOptions:
+    """`agentkit migrate`."""
+
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="JSON, JSON lines, or folders of them."),
+    ]
+    to: Annotated[
+        str | None, typer.Option(metavar="AGENT.toml", help="Write the assistant as an agent file, and no database.")
+    ] = None
+    assistant: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="With --to: which one, if there are several."),
+    ] = None
+    database: Annotated[str, typer.Option(metavar="URL", help="The server's database, as for `serve`.")] = "agentkit.db"
+    tenant: Annotated[str, typer.Option(help="Whose the objects will be: the tenant of a key.")] = "local"
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OLD=NEW", help="The new id of a file or a vector store. Repeated."),
+    ] = None
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="What is there already becomes what the files say (or the agent file).")
+    ] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and tell all, and keep nothing.")] = False
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: all that was left out, and why.")] = False
+    debug: Debug = False
+
+
 def takes(options: type[Options]) -> Callable[[Callable[[Options], int]], Callable[..., None]]:
     """A command for Typer out of a function from a record of options to an exit code.
 

@@ -5,12 +5,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .desk import Server
 from .errors import ApiError
-from .gate import LOCAL, Keyring, Origins, Rates, Visit, bounded
+from .gate import LOCAL, Keyring, Origins, Rates, Visit
 
 __all__ = ["LOCAL", "Access"]
 
 OPEN = frozenset({"/"})
 """Paths that take no key: they show nothing of anybody's."""
+PAGE = "/page/"
+"""What all paths begin with that the page at `/` is made of; they take no key either."""
 _BETA = ("/v1/assistants", "/v1/threads", "/v1/vector_stores")
 _NO_BETA = (
     "You must provide the 'OpenAI-Beta' header to access the Assistants API. "
@@ -30,7 +32,7 @@ class Access:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            visit = Visit(scope, send)
+            visit = Visit(scope, receive, send)
             try:
                 await self._answered(visit, scope, receive)
             finally:
@@ -43,7 +45,8 @@ class Access:
         try:
             answer = await self._stopped(visit, scope)
             if answer is None:
-                await self._app(scope, bounded(scope, receive, scope["app"].state.server.settings), visit.send)
+                visit.body.check()
+                await self._app(scope, visit.body.receive, visit.send)
                 return
         except ApiError as error:
             answer = JSONResponse(error.body, status_code=error.status, headers=error.headers)
@@ -72,7 +75,7 @@ class Access:
         visit.told |= origins.told(visit.headers)
         if scope["method"] == "OPTIONS" and "access-control-request-method" in visit.headers:
             return Response(status_code=204, headers=origins.allowed(visit.headers))
-        if path not in OPEN:
+        if path not in OPEN and not path.startswith(PAGE):
             await self._identify(visit, scope, server)
         if (
             settings.strict_beta

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+import anyio
 from pydantic_core import to_json
 
 from agentkit import ModelRequest, ToolCall, Usage
@@ -94,7 +95,8 @@ async def _one_call(engine: Engine, work: Work, tell: Tell) -> Answer:
         settings=agent.settings,
     )
     told = _Told(tell=tell, taken=call_ids(work.history))
-    response = await backend.generate(request, told.delta)
+    with anyio.fail_after(work.seconds):
+        response = await backend.generate(request, told.delta)
     message = response.message
     if message.tool_calls and isinstance(backend, HoldsAnswers):
         await backend.release(message)
@@ -142,7 +144,7 @@ class _Told:
         await self.tell(delta)
 
     async def rest(self, message: AssistantMessage) -> None:
-        if message.reasoning and not self.thoughts:
+        if message.reasoning and not (self.thoughts or self.text or self.calls):
             await self.tell(ReasoningDelta(text=message.reasoning))
         if message.text and not self.text:
             await self.tell(TextDelta(text=message.text))
@@ -187,8 +189,7 @@ class _Watching:
                 if event.response.message.text:
                     self.said.append(event.response.message.text)
             case ToolStarted() | ToolFinished():
-                if event.call.name in {each["type"] for each in self.work.hosted}:
-                    await self.tell(event)
+                await self.tell(event)
             case RunFinished():
                 await self._finish(event.result)
 

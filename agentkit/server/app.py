@@ -12,12 +12,15 @@ from .catalog import Catalog
 from .desk import Server
 from .engine import Engine
 from .files import CodeInterpreter, Files, FileSearch, Indexer, VectorStores
+from .openapi import describe
+from .page import router as page
 from .refusing import refuse_in
 from .responses import Responses
 from .routes import ROUTERS
 from .runs import Going, Runner
 from .settings import ServerSettings
 from .store import Database
+from .traced import Traced
 
 PREFIX = "/v1"
 _TRACED: TelemetryConfig = {"auto_configure": False, "operation_spans": False, "logs": False}
@@ -51,8 +54,11 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app = FastAPI(title="agentkit", lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=_TRACED)
     refuse_in(app)
     app.add_middleware(Access)
+    app.add_middleware(Traced)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
+    app.include_router(page)
+    describe(app)
     return app
 
 

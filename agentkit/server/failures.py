@@ -10,12 +10,10 @@ from agentkit.errors import (
     GuardrailTripped,
     LimitExceeded,
     ModelError,
-    ModelTimeout,
     QuotaExceeded,
     RateLimited,
     Refused,
     RequestRejected,
-    RunTimeout,
     said,
 )
 
@@ -64,8 +62,8 @@ def failure(error: BaseException) -> ApiError:
             return ApiError(words)
         case AuthFailed():
             return RunFailed(f"The model's server has refused this server: {words}", status=500, retry=False)
-        case ModelTimeout() | RunTimeout():
-            return RunFailed(words, status=504, code="timeout")
+        case TimeoutError():
+            return RunFailed(words or "The request took too long.", status=504, code="timeout")
         case LimitExceeded():
             return RunFailed(words, status=500, code="limit_exceeded", retry=False)
         case ModelError():

@@ -18,12 +18,14 @@ PREFIXES = {
     "function_call": "fc_",
     "function_call_output": "fco_",
     "reasoning": "rs_",
+    "compaction": "cmp_",
     "file_search_call": "fs_",
     "code_interpreter_call": "ci_",
     "chat": "chatcmpl-",
     "request": "req_",
     "upload": "upload_",
     "part": "part_",
+    "trace": "trace_",
 }
 
 

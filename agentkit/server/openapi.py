@@ -106,6 +106,8 @@ _EVENT = {
     "required": ["data"],
     "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
 }
+_LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+"""What pydantic calls a limit that is looked at after a validator of ours, and what JSON Schema does."""
 
 
 def describe(app: FastAPI) -> None:
@@ -114,7 +116,7 @@ def describe(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if not made:
-            made.update(generate())
+            made.update(_spelled(generate()))
             _complete(made)
         return made
 
@@ -126,7 +128,7 @@ def _complete(document: dict[str, Any]) -> None:
     schemas = parts["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    schemas |= {"error": _ERROR, "deleted": _object(None, "id deleted")} | _OWN
+    schemas |= {"error": _ERROR, "deleted": _object(None, "id deleted"), **_OWN}
     schemas |= {name: _object(name, fields) for name, fields in _FIELDS.items()}
     parts["responses"] = {str(status): _refusal(why) for status, why in _REFUSALS.items()}
     parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
@@ -137,6 +139,17 @@ def _complete(document: dict[str, Any]) -> None:
             refusals = {str(status): {"$ref": f"#/components/responses/{status}"} for status in _REFUSALS}
             operation["responses"] = {"200": answer, **refusals}
             operation["tags"] = [path.split("/")[2]]
+
+
+def _spelled(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_spelled(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        _LIMITS.get(name, name) if isinstance(value, int | float) else name: _spelled(value)
+        for name, value in schema.items()
+    }
 
 
 def _content(method: str, path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:

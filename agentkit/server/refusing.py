@@ -9,11 +9,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
-from sqlalchemy.exc import DBAPIError, TimeoutError
+from sqlalchemy.exc import DataError, DBAPIError, TimeoutError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from .errors import ApiError
 
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _log = logging.getLogger("agentkit.server")
 
 
@@ -43,6 +45,7 @@ def refuse_in(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(RequestValidationError, _unfit)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DataError, _unstorable)
     app.add_exception_handler(DBAPIError, _unavailable)
     app.add_exception_handler(TimeoutError, _unavailable)
     app.add_exception_handler(Exception, _broken)
@@ -84,8 +87,13 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     told = f"Invalid URL ({request.method} {request.url.path})" if error.status_code == 404 else str(error.detail)
     answer = await _refused(request, ApiError(told, status=error.status_code))
     if error.status_code == 405:
-        answer.headers["allow"] = ", ".join(sorted(_methods(request)))
+        answer.headers["allow"] = ", ".join(_methods(request))
     return answer
+
+
+async def _unstorable(request: Request, error: Exception) -> JSONResponse:
+    """PostgreSQL has no text with NUL, and so no id of that kind."""
+    return await _refused(request, ApiError("The request names something that no server can have.", status=404))
 
 
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:
@@ -99,7 +107,8 @@ async def _broken(request: Request, error: Exception) -> JSONResponse:
     return await _refused(request, ApiError(told, status=500, type="server_error"))
 
 
-def _methods(request: Request) -> set[str]:
+def _methods(request: Request) -> list[str]:
     """All methods that the request's path has: each route knows its own only."""
-    routes = (route for route in request.app.routes if isinstance(route, APIRoute))
-    return {m for route in routes if route.path_regex.match(request.url.path) for m in route.methods or ()}
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    routes = request.app.routes
+    return [m for m, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)]

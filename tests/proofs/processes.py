@@ -12,6 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SHOP = HERE.parent / "server" / "shop.py"
 """Starts agentkit's server, with a script in the model's place; prints its URL and a key."""
+_SECONDS_TO_END = 40
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "OTEL_"))}
 
 
@@ -31,12 +32,19 @@ def started(*command: str | Path) -> Iterator[str]:
             yield line
         finally:
             process.terminate()
+            try:
+                process.wait(_SECONDS_TO_END)
+            finally:
+                process.kill()
 
 
 @contextmanager
 def shop() -> Iterator[tuple[str, str]]:
     """agentkit's server with an empty database, from its start to its end; gives its URL, and a key."""
-    with tempfile.TemporaryDirectory(prefix="agentkit-shop-") as folder, started(SHOP, Path(folder, "server.db")) as told:
+    with (
+        tempfile.TemporaryDirectory(prefix="agentkit-shop-") as folder,
+        started(SHOP, Path(folder, "server.db")) as told,
+    ):
         url, key = told.split()
         yield url, key
 
@@ -56,7 +64,7 @@ def pip(python: Path, *arguments: str) -> None:
     Raises:
         CalledProcessError: it has not done it.
     """
-    quiet = ["--quiet", "--disable-pip-version-check"]
+    quiet = ["-qq", "--disable-pip-version-check"]
     subprocess.run([python, "-m", "pip", arguments[0], *quiet, *arguments[1:]], check=True, env=ENVIRONMENT)
 
 

@@ -37,6 +37,15 @@ class Case:
         """A run of the assistant on the thread, in the queue."""
         return await self.runs.create(self.thread, assistant_id=self.assistant, **settings)
 
+    async def speaking(self) -> Any:
+        """A run that has begun to say something; nobody watches it any more."""
+        stream = await self.start(stream=True)
+        async for event in stream:
+            if event.event == "thread.message.delta":
+                break
+        await stream.close()
+        return (await self.runs.list(self.thread)).data[0]
+
     async def run(self, **settings: Any) -> Any:
         """A run, until it ends or waits."""
         return await self.runs.create_and_poll(thread_id=self.thread, assistant_id=self.assistant, **settings)
@@ -87,16 +96,13 @@ class WaitingModel:
 
     first: str = "One "
     rest: str = "two."
-    asked: anyio.Event = field(default_factory=anyio.Event)
-    """Set when somebody waits for the rest."""
     go_on: anyio.Event = field(default_factory=anyio.Event)
-    info: ModelInfo = ModelInfo(provider="waiting", model="waiting", in_process=True)
+    info: ModelInfo = field(default_factory=lambda: ModelInfo(provider="waiting", model="waiting", in_process=True))
 
     async def generate(self, request: ModelRequest, on_delta: OnDelta | None = None) -> ModelResponse:
         """See `ModelBackend`."""
         if on_delta is not None and self.first:
             await on_delta(TextDelta(text=self.first))
-        self.asked.set()
         await self.go_on.wait()
         if on_delta is not None:
             await on_delta(TextDelta(text=self.rest))

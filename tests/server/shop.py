@@ -53,7 +53,7 @@ def _calls(asked: str, request: ModelRequest) -> list[ToolCall]:
 
 def clerks() -> ScriptedModel:
     """A model that never runs out of answers."""
-    return ScriptedModel([clerk] * 1_000_000)
+    return ScriptedModel([clerk] * 100_000)
 
 
 async def _key(database: str) -> str:

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -322,3 +323,32 @@ async def test_a_strict_server_wants_the_header_of_the_second_version(tmp_path: 
         assert (await http.get("/files")).status_code == 200
         async with served.client() as client:
             assert (await client.beta.assistants.list()).data == []
+
+
+async def test_who_is_refused_need_not_send_the_rest(tmp_path: Path) -> None:
+    """A file of a gigabyte from somebody without a key: the answer comes, and the connection is closed."""
+    async with serving(tmp_path) as served:
+        await key(served)
+        place = httpx.URL(served.base_url)
+        async with await anyio.connect_tcp(place.host, place.port or 0) as stream:
+            await stream.send(b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000000\r\n\r\n")
+            answered = anyio.Event()
+            got = b""
+
+            async def read() -> None:
+                nonlocal got
+                with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                    while True:
+                        got += await stream.receive()
+                answered.set()
+
+            sent = 0
+            async with anyio.create_task_group() as group:
+                group.start_soon(read)
+                with suppress(anyio.BrokenResourceError):
+                    while not answered.is_set() and sent < 500_000_000:
+                        await stream.send(b"x" * 100_000)
+                        sent += 100_000
+        assert got.startswith(b"HTTP/1.1 401")
+        assert b"connection: close" in got
+        assert sent < 50_000_000

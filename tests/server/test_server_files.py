@@ -9,6 +9,8 @@ import openai
 import pytest
 from serving import Clock, serving
 
+from agentkit.server.store.blobs import Blobs
+
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
 
@@ -125,7 +127,7 @@ async def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     async with serving(tmp_path, max_file_bytes=2 * 2**20) as served, served.client() as client:
         async with httpx.AsyncClient(base_url=served.base_url) as http:
             kind = {"content-type": "multipart/form-data; boundary=x"}
-            with suppress(httpx.WriteError):  # the server may hang up
+            with suppress(httpx.NetworkError):  # the server may hang up
                 answer = await http.post("/files", content=endless(), headers=kind)
                 assert answer.status_code == 413
         with pytest.raises(openai.APIStatusError) as refused:
@@ -136,3 +138,15 @@ async def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
         async with served.app.state.server.database.read() as connection:
             kept = await connection.exec_driver_sql("SELECT count(DISTINCT file) FROM agentkit_blobs")
             assert kept.scalar_one() == 1
+
+
+async def test_what_came_of_a_file_before_the_server_was_killed_is_forgotten(tmp_path: Path) -> None:
+    """The client was never told that it is there."""
+    async with serving(tmp_path) as served, served.client() as client:
+        kept = await client.files.create(file=("a.txt", b"kept"), purpose="assistants")
+        await Blobs(served.app.state.server.database).write("file-half", 0, b"half")
+    async with serving(tmp_path) as served, served.client() as client:
+        assert (await client.files.content(kept.id)).read() == b"kept"
+        async with served.app.state.server.database.read() as connection:
+            files = await connection.exec_driver_sql("SELECT file FROM agentkit_blobs")
+            assert [row[0] for row in files] == [kept.id]

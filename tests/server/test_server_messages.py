@@ -8,6 +8,8 @@ import openai
 import pytest
 from serving import Clock, serving
 
+from agentkit.testing import call
+
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.parametrize("anyio_backend", ["asyncio"]),
@@ -154,3 +156,37 @@ async def test_what_cannot_be_a_message_is_refused_by_name(tmp_path: Path) -> No
             "last_id": None,
             "has_more": False,
         }
+
+
+async def test_a_thread_belongs_to_its_run_while_that_goes_on(tmp_path: Path) -> None:
+    """A run that waits for its client's function lets nobody talk in between, in OpenAI's words; then all may."""
+    async with serving(tmp_path, [[call("f")], "Done."]) as served, served.client() as client:
+        threads = client.beta.threads
+        assistant = await client.beta.assistants.create(
+            model="m", tools=[{"type": "function", "function": {"name": "f"}}]
+        )
+        thread = await threads.create(messages=[{"role": "user", "content": "Go."}])
+        run = await threads.runs.create_and_poll(thread_id=thread.id, assistant_id=assistant.id, poll_interval_ms=1)
+        assert run.required_action
+        with pytest.raises(openai.BadRequestError) as caught:
+            await threads.messages.create(thread.id, role="user", content="And?")
+        assert caught.value.body == {
+            "message": f"Can't add messages to {thread.id} while a run {run.id} is active.",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": None,
+        }
+        assert caught.value.response.headers["x-should-retry"] == "false"
+        [asked] = run.required_action.submit_tool_outputs.tool_calls
+        await threads.runs.submit_tool_outputs_and_poll(
+            run_id=run.id,
+            thread_id=thread.id,
+            tool_outputs=[{"tool_call_id": asked.id, "output": "1"}],
+            poll_interval_ms=1,
+        )
+        written = (await threads.messages.list(thread.id, run_id=run.id)).data
+        assert [(each.role, each.run_id, each.assistant_id) for each in written] == [
+            ("assistant", run.id, assistant.id)
+        ]
+        await threads.messages.create(thread.id, role="user", content="And?")
+        assert len((await threads.messages.list(thread.id)).data) == 3

@@ -354,7 +354,7 @@ async def test_outputs_must_be_those_of_all_calls(tmp_path: Path) -> None:
             }
         done = await about.answer(run, [two, one])
         assert done.status == "completed"
-        with pytest.raises(openai.BadRequestError, match='Runs in status "completed" do not accept tool outputs.'):
+        with pytest.raises(openai.BadRequestError, match='status "completed" do not accept tool outputs'):
             await about.runs.submit_tool_outputs(run.id, thread_id=about.thread, tool_outputs=[one, two])
 
 
@@ -376,7 +376,7 @@ async def test_runs_and_steps_are_found_where_they_are_only(tmp_path: Path) -> N
                 await asked
         with pytest.raises(openai.NotFoundError, match=f"No run step found with id '{step.id}'."):
             await about.runs.steps.retrieve(step.id, thread_id=about.thread, run_id=runs[1].id)
-        with pytest.raises(openai.NotFoundError, match="No thread found with id 'thread_x'."):
+        with pytest.raises(openai.NotFoundError, match="No thread found with id 'thread_x'"):
             await about.runs.list("thread_x")
-        with pytest.raises(openai.NotFoundError, match="No assistant found with id 'asst_x'."):
+        with pytest.raises(openai.NotFoundError, match="No assistant found with id 'asst_x'"):
             await about.runs.create(about.thread, assistant_id="asst_x")

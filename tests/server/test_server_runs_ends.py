@@ -28,8 +28,7 @@ async def test_a_run_is_cancelled_in_the_middle(tmp_path: Path) -> None:
     """What it has said stays, marked as incomplete; the thread is free."""
     model = WaitingModel()
     async with serving(tmp_path, models={"*": model}) as served, case(served) as about:
-        run = await about.start()
-        await model.asked.wait()
+        run = await about.speaking()
         assert (await about.runs.cancel(run.id, thread_id=about.thread)).status == "cancelling"
         run = await about.until(run, "cancelled")
         assert run.cancelled_at is not None
@@ -51,7 +50,7 @@ async def test_a_run_that_waits_is_cancelled(tmp_path: Path) -> None:
         run = await about.until(run, "cancelled")
         assert (run.required_action, run.usage.total_tokens) == (None, 15)
         assert [step.status for step in await about.steps(run)] == ["cancelled"]
-        with pytest.raises(openai.BadRequestError, match='Runs in status "cancelled" do not accept tool outputs.'):
+        with pytest.raises(openai.BadRequestError, match='status "cancelled" do not accept tool outputs'):
             await about.answer(run, [{"tool_call_id": "call_count", "output": "3"}])
         assert (await about.run()).status == "completed"
         assert [message.role for message in model.requests[-1].messages] == ["user"]
@@ -61,7 +60,7 @@ async def test_what_is_over_cannot_be_cancelled(tmp_path: Path) -> None:
     """In the words that clients look for."""
     async with serving(tmp_path, ["Three."]) as served, case(served) as about:
         run = await about.run()
-        with pytest.raises(openai.BadRequestError, match="Cannot cancel run with status 'completed'.") as caught:
+        with pytest.raises(openai.BadRequestError, match="Cannot cancel run with status 'completed'") as caught:
             await about.runs.cancel(run.id, thread_id=about.thread)
         assert caught.value.response.headers["x-should-retry"] == "false"
 
@@ -94,7 +93,7 @@ async def test_a_run_has_its_time_and_no_second_more(tmp_path: Path) -> None:
         assert run.status == "requires_action"
         outputs = await about.outputs(run)
         clock.now += 1
-        with pytest.raises(openai.BadRequestError, match='Runs in status "expired" do not accept tool outputs.'):
+        with pytest.raises(openai.BadRequestError, match='status "expired" do not accept tool outputs'):
             await about.answer(run, outputs)
         run = await about.runs.retrieve(run.id, thread_id=about.thread)
         assert (run.status, run.expires_at, run.usage.total_tokens) == ("expired", 1_750_000_600, 30)
@@ -117,8 +116,7 @@ async def test_a_run_that_goes_on_expires_when_it_is_looked_at(tmp_path: Path) -
     """And ends at once."""
     clock, model = Clock(), WaitingModel()
     async with serving(tmp_path, models={"*": model}, clock=clock) as served, case(served) as about:
-        run = await about.start()
-        await model.asked.wait()
+        run = await about.speaking()
         clock.now += 600
         assert (await about.runs.retrieve(run.id, thread_id=about.thread)).status == "expired"
         messages = (await about.client.beta.threads.messages.list(about.thread)).data
@@ -270,8 +268,7 @@ async def test_a_server_that_stops_ends_its_runs(tmp_path: Path) -> None:
     """After the time it grants them; the next server shows what they had said."""
     model = WaitingModel()
     async with serving(tmp_path, models={"*": model}, drain_seconds=0.01) as served, case(served) as about:
-        run, thread = await about.start(), about.thread
-        await model.asked.wait()
+        run, thread = await about.speaking(), about.thread
     async with serving(tmp_path) as served, served.client() as client:
         found = await client.beta.threads.runs.retrieve(run.id, thread_id=thread)
         assert found.status == "failed"
@@ -284,8 +281,7 @@ async def test_a_deleted_thread_takes_its_run_with_it(tmp_path: Path) -> None:
     """The run finds nothing to write on, and nobody minds."""
     model = WaitingModel()
     async with serving(tmp_path, models={"*": model}) as served, case(served) as about:
-        run = await about.start()
-        await model.asked.wait()
+        run = await about.speaking()
         await about.client.beta.threads.delete(about.thread)
         model.go_on.set()
         with pytest.raises(openai.NotFoundError):

@@ -81,6 +81,8 @@ async def test_a_question_finds_the_note_that_answers_it(tmp_path: Path, place: 
             scores = [hit.score for hit in found]
             assert scores == sorted(scores, reverse=True)
             assert all(0 < score <= 1 for score in scores)
+        other = await filled(client, {"airships.txt": "A zeppelin is no balloon."})
+        assert len((await client.vector_stores.search(other, query="zeppelin")).data) == 1
         assert (await client.vector_stores.search(store, query="zeppelin")).data == []
         assert (await client.vector_stores.search(store, query="?!")).data == []
         both = (await client.vector_stores.search(store, query=["lamp", "radiator"])).data

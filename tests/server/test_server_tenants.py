@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyn
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 SAID = {"role": "user", "content": "Hi."}
 PICTURE = {"type": "image_file", "image_file": {"file_id": "{file_id}"}}
+UPLOAD = {"bytes": 1, "filename": "a.txt", "mime_type": "text/plain", "purpose": "assistants"}
 BODIES: dict[str, Any] = {
     "POST /threads/{thread_id}/messages": SAID,
     "POST /threads/{thread_id}/runs": {"assistant_id": "{assistant_id}"},
@@ -29,6 +30,7 @@ BODIES: dict[str, Any] = {
     "POST /vector_stores/{vector_store_id}/files/{file_id}": {"attributes": {}},
     "POST /vector_stores/{vector_store_id}/file_batches": {"file_ids": ["{file_id}"]},
     "POST /conversations/{conversation_id}": {"metadata": {}},
+    "POST /uploads/{upload_id}/complete": {"part_ids": ["part_1"]},
     "POST /conversations/{conversation_id}/items": {"items": [{"type": "message", **SAID}]},
 }
 """What a request needs that has ids in its path."""
@@ -45,10 +47,6 @@ USES: list[tuple[str, Any]] = [
     ("/responses", {"model": "m", "input": "Hi.", "conversation": "{conversation_id}"}),
     ("/responses", {"model": "m", "input": "Hi.", "conversation": "{thread_as_conversation}"}),
     ("/responses", {"model": "m", "input": "Hi.", "previous_response_id": "{response_id}"}),
-    (
-        "/responses",
-        {"model": "m", "input": "Hi.", "tools": [{"type": "file_search", "vector_store_ids": ["{vector_store_id}"]}]},
-    ),
 ]
 """Requests that name another tenant's objects in what they send."""
 
@@ -95,6 +93,9 @@ MAKE: dict[str, Callable[[httpx.AsyncClient, World], Awaitable[str]]] = {
     "step_id": _step,
     "response_id": _post("/responses", {"model": "m", "input": "Hi."}),
     "conversation_id": _post("/conversations"),
+    "upload_id": _post(
+        "/uploads", {"bytes": 1, "filename": "a.txt", "mime_type": "text/plain", "purpose": "assistants"}
+    ),
     "item_id": _post("/conversations/{conversation_id}/items", {"items": [{"type": "message", **SAID}]}),
 }
 """How each kind of object is made, in this order."""
@@ -109,6 +110,12 @@ def _filled(value: Any, world: World) -> Any:
     if isinstance(value, dict):
         return {name: _filled(each, world) for name, each in value.items()}
     return [_filled(each, world) for each in value] if isinstance(value, list) else value
+
+
+async def _asked(http: httpx.AsyncClient, method: str, path: str, body: Any) -> httpx.Response:
+    if path.endswith("/parts"):
+        return await http.post(path, files={"data": b"x"})
+    return await http.request(method, path, json=None if method in ("GET", "DELETE") else body)
 
 
 async def _world(http: httpx.AsyncClient, names: set[str]) -> World:
@@ -158,7 +165,7 @@ async def test_no_path_leads_to_what_is_another_tenants(tmp_path: Path) -> None:
             leaks: list[Any] = []
 
             async def tried(method: str, path: str, body: Any) -> None:
-                answer = await other.request(method, path, json=None if method in ("GET", "DELETE") else body)
+                answer = await _asked(other, method, path, body)
                 if answer.status_code != 404:
                     leaks.append((method, path, answer.status_code, answer.text))
 
@@ -172,10 +179,35 @@ async def test_no_path_leads_to_what_is_another_tenants(tmp_path: Path) -> None:
             for path, use in USES:
                 if ("POST", path) in routes and theirs.keys() >= set(_names(str(use))):
                     await tried("POST", path, _filled(use, own | theirs))
-            assert leaks == []
+            assert not leaks, leaks
             assert [(await owner.get(path)).text for path in looked] == before
             for method, path in routes:
-                body = None if method in ("GET", "DELETE") else _filled(BODIES.get(f"{method} {path}", {}), theirs)
                 if _names(path):
-                    answer = await owner.request(method, _filled(path, theirs), json=body)
+                    body = _filled(BODIES.get(f"{method} {path}", {}), theirs)
+                    answer = await _asked(owner, method, _filled(path, theirs), body)
                     assert answer.status_code in (200, 400), (method, path, answer.text)
+
+
+async def test_a_search_finds_nothing_of_another_tenants(tmp_path: Path) -> None:
+    """A model that is pointed at another tenant's vector store does not read in it."""
+    tool = {"type": "file_search"}
+    script = [[call("file_search", query="key")], "Nothing."]
+    async with serving(tmp_path, script) as served:
+        keys = Keys(served.app.state.server.database)
+        bearers = [{"authorization": f"Bearer {await keys.add(who, who, 1)}"} for who in ("theirs", "own")]
+        async with (
+            httpx.AsyncClient(base_url=served.base_url, headers=bearers[0]) as owner,
+            httpx.AsyncClient(base_url=served.base_url, headers=bearers[1]) as other,
+        ):
+            file = await _file(owner, {})
+            store = await _posted(owner, "/vector_stores", {"file_ids": [file]})
+            while (await owner.get(f"/vector_stores/{store}")).json()["status"] != "completed":
+                pass
+            found = await owner.post(f"/vector_stores/{store}/search", json={"query": "key"})
+            assert "under the mat" in found.text
+            body = {"model": "m", "input": "Where?", "include": ["file_search_call.results"]}
+            answer = await other.post("/responses", json={**body, "tools": [{**tool, "vector_store_ids": [store]}]})
+            assert answer.status_code in (200, 404)
+            assert "under the mat" not in answer.text
+            for request in served.app.state.server.settings.models["*"].requests:
+                assert "under the mat" not in repr(request.messages)

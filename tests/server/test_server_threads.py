@@ -6,7 +6,10 @@ import httpx
 import openai
 import pytest
 from openai.types.beta.threads.message_create_params import Attachment, AttachmentTool
+from openai.types.beta.threads.run_submit_tool_outputs_params import ToolOutput
 from serving import Clock, serving
+
+from agentkit.testing import call
 
 pytestmark = [
     pytest.mark.anyio,
@@ -146,3 +149,27 @@ async def test_files_and_stores_that_are_not_there_are_told_by_their_ids(tmp_pat
         assert [each["id"] for each in (await http.get("/vector_stores")).json()["data"]] == [store]
         found = {"tool_resources": {"file_search": {"vector_store_ids": [store]}}}
         assert (await http.post(f"/threads/{thread}", json=found)).json()["tool_resources"] == found["tool_resources"]
+
+
+async def test_nothing_of_a_deleted_thread_stays_behind(tmp_path: Path) -> None:
+    """Its runs, their steps, and the calls of their tools."""
+    async with serving(tmp_path, [[call("f")], "Done."]) as served, served.client() as client:
+        threads = client.beta.threads
+        assistant = await client.beta.assistants.create(
+            model="m", tools=[{"type": "function", "function": {"name": "f"}}]
+        )
+        thread = await threads.create(messages=[{"role": "user", "content": "Go."}])
+        run = await threads.runs.create_and_poll(thread_id=thread.id, assistant_id=assistant.id, poll_interval_ms=1)
+        assert run.required_action
+        [asked] = run.required_action.submit_tool_outputs.tool_calls
+        outputs = [ToolOutput(tool_call_id=asked.id, output="1")]
+        await threads.runs.submit_tool_outputs_and_poll(
+            run_id=run.id, thread_id=thread.id, tool_outputs=outputs, poll_interval_ms=1
+        )
+        assert (await threads.runs.steps.list(run.id, thread_id=thread.id)).data
+        await threads.delete(thread.id)
+        with pytest.raises(openai.NotFoundError):
+            await threads.runs.retrieve(run.id, thread_id=thread.id)
+        async with served.app.state.server.database.read() as connection:
+            rows = await connection.exec_driver_sql("SELECT kind FROM agentkit_objects")
+            assert [kind for (kind,) in rows] == ["assistant"]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import openai
 import pytest
@@ -11,6 +12,9 @@ from made_documents import bomb, pdf, word
 from openai import AsyncOpenAI
 from serving import Clock, serving
 from session_stores import Place
+
+from agentkit.server.store import Database
+from agentkit.server.store.chunks import claim
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
@@ -124,6 +128,7 @@ async def test_a_cancelled_batch_reads_no_more_files(tmp_path: Path) -> None:
         assert batch.file_counts.cancelled > 0
         found = await client.vector_stores.file_batches.retrieve(batch.id, vector_store_id=store.id)
         assert (found.status, found.file_counts) == ("cancelled", batch.file_counts)
+        await put(client, store.id, "last.txt", b"Pears.")  # whose turn comes once one of the others has ended
         assert (await client.vector_stores.search(store.id, query="plums")).data == []
 
 
@@ -149,8 +154,9 @@ async def test_a_deleted_file_is_found_no_more(tmp_path: Path, place: Place) -> 
             await client.vector_stores.search(store.id, query="plum")
 
 
-async def test_what_was_not_read_when_the_server_stopped_is_read_when_it_starts_again(
-    tmp_path: Path, place: Place
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+async def test_what_was_not_read_when_the_server_ended_is_read_when_it_starts_again(
+    tmp_path: Path, place: Place, end: str
 ) -> None:
     """A file does not stay `in_progress` for ever."""
     clock = Clock()
@@ -159,6 +165,12 @@ async def test_what_was_not_read_when_the_server_stopped_is_read_when_it_starts_
         slow = await client.files.create(file=("a.pdf", pdf(*["Plums."] * 300)), purpose="assistants")
         file = await client.vector_stores.files.create(store.id, file_id=slow.id)
         assert file.status == "in_progress"
+    if end == "killed":  # it has said that the file is its own, and cannot take that back
+        database = Database(place.url)
+        await database.open()
+        assert await claim(database, int(clock.now), 300, 10) == [("local", store.id, slow.id)]
+        await database.close()
+        clock.now += 300 if place.kind == "postgres" else 0  # of PostgreSQL's other servers, one may still read it
     async with serving(tmp_path, database=place.url, clock=clock) as served, served.client() as client:
         done = await client.vector_stores.files.poll(slow.id, vector_store_id=store.id, **EACH)
         assert done.status == "completed"
@@ -254,3 +266,44 @@ async def test_a_request_that_cannot_be_met_is_refused_in_words(
         assert answer.json()["error"]["message"].startswith(told)
         assert [each.id async for each in client.vector_stores.list()] == [store.id]
         assert (await client.vector_stores.retrieve(store.id)).file_counts.total == 0
+
+
+async def test_a_file_that_is_put_in_again_is_cut_as_was_said_last(tmp_path: Path, place: Place) -> None:
+    """Also while it is still being read; it is in the store once."""
+    small: Any = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
+    async with serving(tmp_path, database=place.url) as served, served.client() as client:
+        store = await client.vector_stores.create()
+        file = await client.files.create(file=("a.pdf", pdf(*["Plums are blue."] * 100)), purpose="assistants")
+        first = await client.vector_stores.files.create(store.id, file_id=file.id, attributes={"n": 1})
+        assert first.status == "in_progress"
+        await client.vector_stores.files.create(store.id, file_id=file.id, chunking_strategy=small, attributes={"n": 2})
+        done = await client.vector_stores.files.poll(file.id, vector_store_id=store.id, poll_interval_ms=10)
+        assert (done.status, done.attributes) == ("completed", {"n": 2})
+        assert (await client.vector_stores.retrieve(store.id)).file_counts.total == 1
+        content = await client.vector_stores.files.content(file.id, vector_store_id=store.id)
+        assert len(content.data) > 3
+        done = await client.vector_stores.files.create_and_poll(file.id, vector_store_id=store.id, poll_interval_ms=10)
+        assert (done.status, done.attributes) == ("completed", {})
+        content = await client.vector_stores.files.content(file.id, vector_store_id=store.id)
+        assert len(content.data) == 1
+
+
+async def test_many_files_at_once_are_all_read(tmp_path: Path, place: Place) -> None:
+    """Put in one by one, by clients that do not wait for each other."""
+    async with serving(tmp_path, database=place.url) as served, served.client() as client:
+        store = await client.vector_stores.create()
+
+        async def put_in(n: int) -> None:
+            file = await client.files.create(
+                file=(f"{n}.txt", f"Note {n} says word{n}.".encode()), purpose="assistants"
+            )
+            await client.vector_stores.files.create(store.id, file_id=file.id)
+            done = await client.vector_stores.files.poll(file.id, vector_store_id=store.id)
+            assert done.status == "completed"
+            found = await client.vector_stores.search(store.id, query=f"word{n}")
+            assert found.data[0].filename == f"{n}.txt"
+
+        async with anyio.create_task_group() as group:
+            for n in range(12):
+                group.start_soon(put_in, n)
+        assert (await client.vector_stores.retrieve(store.id)).file_counts.completed == 12

@@ -6,8 +6,8 @@ from typing import Any
 from agentkit import AssistantMessage, ImagePart, Message, TextPart, ToolCall, ToolResult, UserMessage
 from agentkit.server.catalog import Catalog
 from agentkit.server.engine import Work
-from agentkit.server.errors import ApiError
-from agentkit.server.functions import function, narrowed
+from agentkit.server.errors import ApiError, unfit
+from agentkit.server.functions import check_depth, functions_of, narrowed
 from agentkit.server.wire.chat import CreateChat
 
 _PASSED_ON = ("frequency_penalty", "presence_penalty", "logit_bias", "verbosity")
@@ -23,7 +23,7 @@ def work_of(body: CreateChat, catalog: Catalog, tenant: str) -> Work:
     given = body.given()
     messages = [_spelled_out(each) for each in given["messages"]]
     _check_results(messages)
-    functions: list[Mapping[str, Any]] = [function(tool["function"]) for tool in given.get("tools", ())]
+    functions = functions_of([tool["function"] for tool in given.get("tools", ())])
     choice, functions = _chosen(given.get("tool_choice"), functions)
     stop = given.get("stop", ())
     return Work(
@@ -32,6 +32,7 @@ def work_of(body: CreateChat, catalog: Catalog, tenant: str) -> Work:
         instructions="\n\n".join(_words(each["content"]) for each in messages if each["role"] in _TOLD),
         history=messages_of(messages),
         functions=functions,
+        seconds=catalog.settings.run_seconds,
         schema=_schema(given.get("response_format", {})),
         settings=catalog.sampling(
             body.model,
@@ -120,9 +121,12 @@ def _check_results(messages: Sequence[Mapping[str, Any]]) -> None:
             )
         if each["role"] == "assistant":
             open = [call["id"] for call in each.get("tool_calls", ())]
+            if len(set(open)) < len(open):
+                raise unfit(f"messages.[{place}].tool_calls", "two calls have the same 'id'")
 
 
 def _schema(form: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    check_depth(form, "response_format")
     if form.get("type") == "json_schema":
         return form["json_schema"].get("schema") or {"type": "object"}
     return {"type": "object"} if form.get("type") == "json_object" else None

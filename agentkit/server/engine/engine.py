@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import WithJsonSchema
 
-from agentkit import Agent, Limits, Tool
+from agentkit import Agent, Limits, ModelBackend, Tool
 from agentkit.errors import ToolDefinitionError
+from agentkit.models import resolve_model
 from agentkit.paused import Answered, Pause, PausedRun
 from agentkit.server.catalog import Catalog
 from agentkit.server.errors import ApiError, unfit
@@ -16,10 +17,13 @@ from agentkit.server.settings import ServerSettings
 from agentkit.stream import RunStream
 from agentkit.window import Window
 
+from .forced import ForcedOnce
 from .work import Findings, HostedTool, Work
 
 _ITERATIONS = 64
 """Model calls of one run: a runaway ends."""
+_FREE = (None, "auto", "none")
+"""Choices of tools that force none on the model."""
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
@@ -65,6 +69,7 @@ class Engine:
         try:
             return replace(
                 known,
+                model=_forced_once(known.model) if work.settings.tool_choice not in _FREE else known.model,
                 instructions="\n\n".join(filter(None, (known.instructions, work.instructions))),
                 tools=known.registry + tools if tools else known.registry,
                 settings=work.settings,
@@ -89,6 +94,10 @@ class Engine:
             if hosted.type == spelled["type"]:
                 return hosted.tool(spelled, work)
         raise ApiError(f"This server has no tool {spelled['type']!r}.", param="tools", code="unsupported_tool")
+
+
+def _forced_once(model: str | ModelBackend) -> ModelBackend:
+    return ForcedOnce(model=resolve_model(model) if isinstance(model, str) else model)
 
 
 def _elsewhere(function: Mapping[str, Any]) -> Tool:

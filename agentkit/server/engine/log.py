@@ -11,8 +11,12 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import replace
 from typing import Any
 
+from pydantic_core import from_json
+
 from agentkit import AssistantMessage, ImagePart, Message, TextPart, ToolCall, ToolResult, UserMessage
 from agentkit.server.ids import new_id
+
+from .compaction import COMPACTION, unpacked
 
 MESSAGE, ITEM = "message", "item"
 LOGGED = (MESSAGE, ITEM)
@@ -44,14 +48,21 @@ async def messages_of(log: Iterable[Mapping[str, Any]], picture: Picture) -> lis
         elif kind in HOSTED and "call_id" in entry:
             _call(told, entry, HOSTED[kind], same)
             await _result(told, entry, picture)
+        elif kind == COMPACTION:
+            told.append(UserMessage(content=unpacked(entry["encrypted_content"])[0], untrusted=True))
         turn = entry.get("turn") or turn
     return told
 
 
 def instructions_in(log: Iterable[Mapping[str, Any]]) -> list[str]:
     """What a conversation itself tells the model to do: its messages of the roles `system` and `developer`."""
-    said = (entry for entry in log if entry.get("type") == MESSAGE and entry["role"] in TELLING)
-    return ["\n".join(part["text"] for part in entry["content"]) for entry in said]
+    told: list[str] = []
+    for entry in log:
+        if entry.get("type") == MESSAGE and entry["role"] in TELLING:
+            told.append("\n".join(part["text"] for part in entry["content"]))
+        elif entry.get("type") == COMPACTION:
+            told += unpacked(entry["encrypted_content"])[1]
+    return told
 
 
 def text_of(content: Sequence[Mapping[str, Any]]) -> str:
@@ -103,7 +114,8 @@ async def _result(told: list[Message], entry: Mapping[str, Any], picture: Pictur
     words = "\n".join(part["text"] for part in parts if part["type"] == "input_text")
     pictures = [await _picture(part, picture) for part in parts if part["type"] == "input_image"]
     id = entry["call_id"]
-    told.append(ToolResult(call_id=id, name=names[id], content=words, parts=tuple(pictures)))
+    is_untrusted = entry["type"] in HOSTED  # it holds what stands in files
+    told.append(ToolResult(call_id=id, name=names[id], content=words, parts=tuple(pictures), untrusted=is_untrusted))
 
 
 async def _picture(part: Mapping[str, Any], picture: Picture) -> ImagePart:
@@ -140,15 +152,24 @@ def _hosted_item(call: ToolCall, seen: Mapping[str, Any]) -> dict[str, Any]:
             {"file_id": hit["file_id"], "filename": hit["file_name"], "score": hit["score"], "text": _text_in(hit)}
             for hit in found
         ]
-        return {"id": new_id("item"), "type": "file_search_call", "queries": [call.arguments], "results": results}
+        kind = "file_search_call"
+        return {"id": new_id(kind), "type": kind, "queries": [_query(call.arguments)], "results": results}
     ran = seen["code_interpreter"]
     return {
-        "id": new_id("item"),
+        "id": new_id("code_interpreter_call"),
         "type": "code_interpreter_call",
         "code": ran["input"],
         "container_id": "auto",
         "outputs": [each for each in ran["outputs"] if each["type"] == "logs"],
     }
+
+
+def _query(arguments: str) -> str:
+    try:
+        given = from_json(arguments)
+    except ValueError:
+        return arguments
+    return str(given.get("query", arguments)) if isinstance(given, dict) else arguments
 
 
 def _text_in(hit: Mapping[str, Any]) -> str:

@@ -12,7 +12,8 @@ from anyio.abc import TaskGroup
 
 from agentkit.server.desk import Server
 from agentkit.server.errors import ApiError
-from agentkit.server.store.chunks import STORE_FILE, Chunks, claim, expired, release, release_all
+from agentkit.server.store import Objects
+from agentkit.server.store.chunks import STORE_FILE, Chunks, Overtaken, claim, expired, release, release_all
 
 from .documents import Unread, text_of
 from .keeping import Files
@@ -44,11 +45,14 @@ class Indexer:
     server: Server
     stores: VectorStores
     _reading: set[Claimed] = field(default_factory=set)
+    _again: set[Claimed] = field(default_factory=set)
+    """Files that were put into their store anew while they are read."""
 
     async def begin(self) -> None:
         """What a process that was stopped has left is begun again, and what comes from here on is read."""
         if self.server.database.is_sqlite:
             await release_all(self.server.database)
+            await Files(server=self.server).blobs.delete_strays()
         self.server.loops.start_soon(self._watch)
 
     async def _watch(self) -> None:
@@ -68,8 +72,11 @@ class Indexer:
         free = _AT_ONCE - len(self._reading)
         taken = await claim(self.server.database, self.server.now(), _LEASE, free) if free else []
         for each in taken:
-            self._reading.add(each)
-            group.start_soon(self._guarded, each)
+            if each in self._reading:
+                self._again.add(each)
+            else:
+                self._reading.add(each)
+                group.start_soon(self._guarded, each)
         return len(taken)
 
     async def _sweep(self, now: int) -> None:
@@ -90,6 +97,8 @@ class Indexer:
             raise
         except Unread as error:
             await self._failed(each, error.code, str(error))
+        except Overtaken:
+            pass  # whoever was quicker says what becomes of it
         except (ApiError, LookupError):
             await self._failed(each, "server_error", "The file was deleted while it was read.")
         except Exception as error:  # one file's, which must not be the end of the others
@@ -97,6 +106,10 @@ class Indexer:
             await self._failed(each, "server_error", f"The file could not be read: {type(error).__name__}.")
         finally:
             self._reading.discard(each)
+            if each in self._again:
+                self._again.discard(each)
+                with anyio.CancelScope(shield=True):
+                    await release(self.server.database, *each)
             self.stores.read_one()
 
     async def _read(self, tenant: str, store: str, file: str) -> None:
@@ -107,37 +120,43 @@ class Indexer:
         if asked is None:
             return
         text = await text_of(named, files.blobs.pieces(file))
-        if await anyio.to_thread.run_sync(tokens, text) > _MAX_TOKENS:
+        if len(text) > _MAX_TOKENS and await anyio.to_thread.run_sync(tokens, text) > _MAX_TOKENS:
             raise Unread("invalid_file", f"The file has more than {_MAX_TOKENS} tokens.")
-        async with self.server.write(tenant) as objects:
-            await Chunks(objects).delete(store, file)
-        size, number = 0, 0
         cut = passages(text, asked["chunking_strategy"])
-        while some := await anyio.to_thread.run_sync(_next, cut):
-            async with self.server.write(tenant) as objects:
-                await Chunks(objects).add(store, file, some, start=number)
-            number += len(some)
+        size, number, is_last = 0, 0, False
+        while not is_last:
+            some = await anyio.to_thread.run_sync(_next, cut)
+            is_last = len(some) < _PASSAGES
             size += sum(len(passage.encode()) for passage, _ in some)
-        await self._end(tenant, {**asked, "status": "completed", "usage_bytes": size})
+            async with self.server.write(tenant) as objects:
+                if number == 0:
+                    await Chunks(objects).delete(store, file)
+                await Chunks(objects).add(store, file, some, start=number)
+                if is_last:
+                    await self._end(objects, {**asked, "status": "completed", "usage_bytes": size})
+            number += len(some)
 
     async def _failed(self, each: Claimed, code: str, message: str) -> None:
         tenant, store, file = each
-        async with self.server.read(tenant) as objects:
+        async with self.server.write(tenant) as objects:
             asked = await objects.find(STORE_FILE, file, parent=store)
-        if asked is not None:
-            error = {"code": code, "message": message}
-            await self._end(tenant, {**asked, "status": "failed", "last_error": error})
+            if asked is not None:
+                error = {"code": code, "message": message}
+                await self._end(objects, {**asked, "status": "failed", "last_error": error})
 
-    async def _end(self, tenant: str, body: Mapping[str, Any]) -> None:
+    async def _end(self, objects: Objects, body: Mapping[str, Any]) -> None:
         """It is done, unless it was taken back meanwhile."""
         store = body["vector_store_id"]
-        async with self.server.write(tenant) as objects:
-            now = await objects.find(STORE_FILE, body["id"], parent=store, lock=True)
-            ended = {**body, "attributes": now["attributes"]} if now else body
-            columns: dict[str, Any] = {"active": False, "expires": None}
-            kept = await objects.put(STORE_FILE, ended, parent=store, of=["in_progress"], **columns)
-            if not kept or body["status"] != "completed":
-                await Chunks(objects).delete(store, body["id"])
+        if (objects.tenant, store, body["id"]) in self._again:
+            return
+        now = await objects.find(STORE_FILE, body["id"], parent=store, lock=True)
+        if now and now["chunking_strategy"] != body["chunking_strategy"]:
+            return  # it was put in anew, to be cut otherwise
+        ended = {**body, **{name: now[name] for name in ("attributes", "created_at")}} if now else body
+        columns: dict[str, Any] = {"active": False, "expires": None}
+        kept = await objects.put(STORE_FILE, ended, parent=store, of=["in_progress"], **columns)
+        if not kept or body["status"] != "completed":
+            await Chunks(objects).delete(store, body["id"])
 
 
 def _next(cut: Iterator[str]) -> list[Indexed]:

@@ -13,7 +13,7 @@ from agentkit.server.errors import ApiError
 from agentkit.server.ids import new_id
 from agentkit.server.store import Objects
 from agentkit.server.store.blobs import PIECE, Blobs
-from agentkit.server.store.chunks import STORE_FILE, Chunks, expired
+from agentkit.server.store.chunks import Chunks, expired
 
 FILE = "file"
 _WHOLE = 20 * 2**20
@@ -135,7 +135,6 @@ class Files:
         async with self.server.write(tenant) as objects:
             was = await objects.delete(FILE, id)
             if was:
-                await objects.delete(STORE_FILE, id)
                 await Chunks(objects).delete_file(id)
         if was:
             await self.blobs.delete(id)

@@ -1,9 +1,8 @@
 """What a request has to pass before anything is done with it."""
 
-from .bodies import bounded
 from .keyring import LOCAL, Keyring, is_loopback
 from .origins import Origins
 from .rates import Rates
 from .visit import Visit
 
-__all__ = ["LOCAL", "Keyring", "Origins", "Rates", "Visit", "bounded", "is_loopback"]
+__all__ = ["LOCAL", "Keyring", "Origins", "Rates", "Visit", "is_loopback"]

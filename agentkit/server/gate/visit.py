@@ -5,9 +5,12 @@ import time
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import Message, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from agentkit.server.ids import new_id
+from agentkit.server.settings import ServerSettings
+
+from .bodies import Body
 
 _LOG = logging.getLogger("agentkit.server.access")
 _GUARDED = {
@@ -22,8 +25,10 @@ _GUARDED = {
 class Visit:
     """A request, and the answer that is sent."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        settings: ServerSettings = scope["app"].state.server.settings
         self.headers = Headers(scope=scope)
+        self.body = Body(scope, receive, settings)
         self.id = new_id("request")
         self.told: dict[str, str] = {}
         """Headers that the answer gets besides its own."""
@@ -42,6 +47,8 @@ class Visit:
             for name, value in {**_GUARDED, **self.told}.items():
                 headers.setdefault(name, value)
             headers["x-request-id"] = self.id
+            if self.status >= 400 and not await self.body.forget():
+                headers["connection"] = "close"
         await self._send(message)
 
     def log(self) -> None:

@@ -7,7 +7,7 @@ from agentkit.server.catalog import Catalog
 from agentkit.server.engine import Work
 from agentkit.server.engine.log import Picture, instructions_in, messages_of
 from agentkit.server.errors import ApiError
-from agentkit.server.functions import function, narrowed
+from agentkit.server.functions import check_depth, functions_of, narrowed
 from agentkit.server.wire.responses import CreateResponse
 
 
@@ -22,6 +22,7 @@ async def work_of(
     given = body.given()
     tools: list[Mapping[str, Any]] = given.get("tools", [])
     choice, tools = _chosen(given.get("tool_choice"), tools)
+    check_depth(tools, "tools")
     hosted = [tool for tool in tools if tool["type"] != "function"]
     verbosity = given.get("text", {}).get("verbosity")
     return Work(
@@ -29,9 +30,10 @@ async def work_of(
         tenant=tenant,
         instructions="\n\n".join(filter(None, [body.instructions, *instructions_in(log)])),
         history=await messages_of(log, picture),
-        functions=[function(tool) for tool in tools if tool["type"] == "function"],
+        functions=functions_of([tool for tool in tools if tool["type"] == "function"]),
         hosted=hosted,
         resources=_resources(hosted),
+        seconds=catalog.settings.run_seconds,
         schema=_schema(given.get("text", {}).get("format", {})),
         output_tokens=body.max_output_tokens if hosted or catalog.is_agent(body.model) else None,
         settings=catalog.sampling(
@@ -48,6 +50,7 @@ async def work_of(
 
 
 def _schema(form: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    check_depth(form, "text.format")
     if form.get("type") == "json_schema":
         schema: Mapping[str, Any] = form["schema"]
         return schema

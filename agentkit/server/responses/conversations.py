@@ -14,6 +14,8 @@ from .items import Entry, kind_of
 
 LOCK = "lock"
 """The kind of object that says which response holds a conversation."""
+RESPONSE_ITEM = "response_item"
+"""The kind of object that is an item of a response's output, to be found by its id."""
 _CONVERSATION, _THREAD = PREFIXES["conversation"], PREFIXES["thread"]
 
 
@@ -88,6 +90,31 @@ async def find_item(objects: Objects, thread_id: str, item_id: str) -> Entry:
         if found is not None:
             return found
     raise ApiError(f"Item with id '{item_id}' not found.", status=404)
+
+
+async def resolved(objects: Objects, entries: Sequence[Entry], before: Sequence[Entry] = ()) -> list[Entry]:
+    """The entries, where those that only name an item are that item; one that was said before is left out.
+
+    Raises:
+        ApiError: there is no such item (404).
+    """
+    known = {entry["id"] for entry in before}
+    found = []
+    for entry in entries:
+        if entry.get("type") != "item_reference":
+            found.append(entry)
+        elif entry["id"] not in known:
+            found.append(await _named(objects, entry["id"]))
+    return found
+
+
+async def _named(objects: Objects, id: str) -> Entry:
+    for kind in (RESPONSE_ITEM, *LOGGED):
+        entry = await objects.find(kind, id)
+        if entry is not None:
+            return entry
+    told = f"Item with id '{id}' not found. Items are not persisted when `store` is set to false."
+    raise ApiError(told, status=404, param="input")
 
 
 async def delete_item(objects: Objects, thread_id: str, item_id: str) -> None:

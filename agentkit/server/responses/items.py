@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from agentkit.server.engine.compaction import COMPACTION, unpacked
 from agentkit.server.engine.log import ITEM, MESSAGE, TELLING
 from agentkit.server.errors import ApiError, unfit
 from agentkit.server.ids import new_id
@@ -14,6 +15,7 @@ _SHOWN = {
     "function_call": ("id", "type", "call_id", "name", "arguments", "status"),
     "function_call_output": ("id", "type", "call_id", "output", "status"),
     "reasoning": ("id", "type", "summary", "content", "encrypted_content", "status"),
+    COMPACTION: ("id", "type", "encrypted_content"),
     "file_search_call": ("id", "type", "status", "queries", "results"),
     "code_interpreter_call": ("id", "type", "status", "code", "container_id", "outputs"),
 }
@@ -47,44 +49,29 @@ def _taken(item: Mapping[str, Any], where: str, now: int) -> Entry:
             code="invalid_value",
         )
     if kind == "message":
-        return _message(item, where, now)
+        return _message(item, now)
     if kind == "reasoning":
         return {"summary": [], "status": "completed", **item, "id": item.get("id") or new_id("reasoning")}
     if kind in ("function_call", "function_call_output"):
-        told = {"status": "completed", **item, "id": item.get("id") or new_id(kind)}
-        if not isinstance(told.get("output", ""), str):
-            _check_parts(told["output"], ("input_text", "input_image"), f"{where}.output")
-        return told
-    if kind == "item_reference":
-        raise ApiError(
-            f"Item with id '{item['id']}' not found. Items are not persisted when `store` is set to false.",
-            status=404,
-            param="input",
-        )
+        return {"status": "completed", **item, "id": item.get("id") or new_id(kind)}
+    if kind == COMPACTION:
+        try:
+            unpacked(item["encrypted_content"])
+        except ValueError as error:
+            raise unfit(f"{where}.encrypted_content", f"it cannot be read: {error}") from None
+        return {**item, "id": item.get("id") or new_id(kind)}
     return dict(item)
 
 
-def _message(item: Mapping[str, Any], where: str, now: int) -> Entry:
+def _message(item: Mapping[str, Any], now: int) -> Entry:
     role, content = item["role"], item["content"]
     if isinstance(content, str):
         content = [{"type": "output_text" if role == "assistant" else "input_text", "text": content}]
     id, status = item.get("id") or new_id("message"), item.get("status", "completed")
     if role in TELLING:
-        _check_parts(content, ("input_text",), f"{where}.content")
         return {"type": "message", "id": id, "role": role, "content": content, "status": status}
-    allowed = ("output_text", "refusal", "input_text") if role == "assistant" else ("input_text", "input_image")
-    _check_parts(content, allowed, f"{where}.content")
     phase = {"phase": item["phase"]} if "phase" in item else {}
     return message(id, role, [_kept(part) for part in content], now, status) | phase
-
-
-def _check_parts(parts: Iterable[Mapping[str, Any]], allowed: Collection[str], where: str) -> None:
-    for place, part in enumerate(parts):
-        kind = part["type"]
-        if kind not in allowed:
-            raise unfit(f"{where}[{place}]", f"{kind!r} is not supported here; supported are {', '.join(allowed)}")
-        if kind == "input_image" and ("file_id" in part) == ("image_url" in part):
-            raise unfit(f"{where}[{place}]", "give either 'image_url' or 'file_id'")
 
 
 def message(id: str, role: str, content: list[Entry], now: int, status: str = "completed") -> Entry:
@@ -191,7 +178,9 @@ def check_answered(log: Iterable[Mapping[str, Any]]) -> None:
     for entry in log:
         kind = entry.get("type")
         if kind == "function_call":
-            called.setdefault(entry["call_id"], False)
+            if called.get(entry["call_id"]) is False:
+                raise unfit("input", f"two function calls have the call_id {entry['call_id']!r}")
+            called[entry["call_id"]] = False
         elif kind == "function_call_output":
             if entry["call_id"] not in called:
                 raise ApiError(

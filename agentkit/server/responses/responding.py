@@ -14,7 +14,7 @@ from agentkit.server.engine import Engine, Findings, Work
 from agentkit.server.errors import ApiError
 from agentkit.server.failures import failure
 
-from .conversations import add_entries, unlock
+from .conversations import RESPONSE_ITEM, add_entries, unlock
 from .items import Entry, taken
 from .objects import GOING, RESPONSE, failed_with, used
 from .writer import Tell, Writer
@@ -118,6 +118,8 @@ class Responding:
                     await add_entries(objects, self.thread_id, [*self.input, *output])
             if not self.response["store"] or (self.failed and not self.response["background"]):
                 return
+            for item in () if self.response["status"] == "failed" else output:
+                await objects.add(RESPONSE_ITEM, item, parent=self.response["id"])
             events = [*self.events, last] if self.response["background"] else []
             kept = {"input": self.input, "output": output, "events": events}
             if self.response["background"]:
@@ -128,7 +130,7 @@ class Responding:
     def _entries(self, writer: Writer) -> list[Entry]:
         """What models are told of the output from now on: no call that was cut off."""
         now = self.server.now()
-        whole = [item for item in writer.items if item["status"] == "completed" or item["type"] == "message"]
+        whole = [item for item in writer.log if item["status"] == "completed" or item["type"] == "message"]
         return [entry for item in whole for entry in (taken([item], now) if item["type"] == "message" else [item])]
 
     async def _let_go(self, writer: Writer) -> None:

@@ -7,25 +7,27 @@ from typing import Any
 import anyio
 from pydantic_core import to_json
 
-from agentkit import Message, UserMessage
+from agentkit import Message, Usage, UserMessage
 from agentkit.server.desk import Server
 from agentkit.server.engine import Engine
+from agentkit.server.engine.compaction import COMPACTION, packed
 from agentkit.server.engine.log import LOGGED, instructions_in, messages_of
 from agentkit.server.errors import ApiError, unfit
 from agentkit.server.event_stream import DONE, event
 from agentkit.server.event_stream import Tell as Send
 from agentkit.server.files import Files
+from agentkit.server.ids import new_id
 from agentkit.server.store import Objects, Page
 from agentkit.server.threads.resources import know_files
-from agentkit.server.wire.responses import CountTokens, CreateResponse
-from agentkit.window import estimate
+from agentkit.server.wire.responses import Compact, CountTokens, CreateResponse
+from agentkit.window import estimate, summariser
 
 from .ask import work_of
-from .conversations import conversation_id, find_conversation, lock
+from .conversations import conversation_id, find_conversation, lock, resolved
 from .feed import Feed
 from .history import find_response, log_before
 from .items import Entry, check_answered, shown, taken
-from .objects import GOING, RESPONSE, new_response
+from .objects import GOING, RESPONSE, new_response, used
 from .paging import paged
 from .responding import Responding
 
@@ -49,8 +51,7 @@ class Responses:
         """
         given = body.given()
         async with self.server.read(tenant) as objects:
-            _, before = await self._before(objects, given)
-        log = [*before, *taken(given.get("input"), self.server.now())]
+            log = await self._log(objects, given)
         told = [
             body.instructions or "",
             *instructions_in(log),
@@ -58,6 +59,29 @@ class Responses:
         ]
         messages: list[Message] = [UserMessage(content=text) for text in told if text]
         return sum(map(estimate, [*messages, *await messages_of(log, _unseen)]))
+
+    async def compact(self, tenant: str, body: Compact) -> dict[str, Any]:
+        """A conversation in short: one item, in its place; the model sums up.
+
+        Raises:
+            ApiError: the conversation or the model is not there.
+            AgentError: the model has failed.
+        """
+        given, now = body.given(), self.server.now()
+        async with self.server.read(tenant) as objects:
+            log = await self._log(objects, given)
+        if not log:
+            raise ApiError("Missing required parameter: 'input'.", param="input", code="missing_required_parameter")
+        backend = self.server.part(Engine).catalog.agent(body.model).model
+        made = await summariser(backend)(await messages_of(log, _unseen))
+        text, usage = (made, Usage()) if isinstance(made, str) else (made.text, made.usage)
+        item = {
+            "id": new_id(COMPACTION),
+            "type": COMPACTION,
+            "encrypted_content": packed(text, instructions_in(log)),
+        }
+        about = {"id": new_id("response"), "object": "response.compaction", "created_at": now}
+        return {**about, "output": [item], "usage": used(usage)}
 
     async def prepare(self, tenant: str, body: CreateResponse) -> Responding:
         """A response that can be made, and holds its conversation.
@@ -69,8 +93,9 @@ class Responses:
         given, now = body.given(), self.server.now()
         input = taken(given.get("input"), now)
         async with self.server.read(tenant) as objects:
-            await know_files(objects, _pictures(input))
             thread, before = await self._before(objects, given)
+            input = await resolved(objects, input, before)
+            await know_files(objects, _pictures(input))
         log = [*before, *input]
         check_answered(log)
         engine = self.server.part(Engine)
@@ -92,6 +117,10 @@ class Responses:
         )
         await self._enter(making)
         return making
+
+    async def _log(self, objects: Objects, given: dict[str, Any]) -> list[Entry]:
+        _, before = await self._before(objects, given)
+        return [*before, *await resolved(objects, taken(given.get("input"), self.server.now()), before)]
 
     async def _before(self, objects: Objects, given: dict[str, Any]) -> tuple[dict[str, Any] | None, list[Entry]]:
         """The conversation's thread, if there is one, and what was said before."""
@@ -177,10 +206,12 @@ class Responses:
         if feed is not None:
             await feed.follow(after, send)
             return
-        while (await self.get(tenant, id))["status"] in GOING:  # another server makes it
+        while (await self.get(tenant, id))["status"] in GOING:  # noqa: ASYNC110 (another server makes it)
             await anyio.sleep(_POLL_SECONDS)
         async with self.server.read(tenant) as objects:
             kept = await objects.private(RESPONSE, id)
+        if not kept["events"]:
+            raise ApiError("Only a response that was made in the background can be streamed again.", param="stream")
         for told in kept["events"]:
             if told["sequence_number"] > after:
                 await send(event(told, told["type"]))
@@ -225,6 +256,7 @@ class Responses:
         async with self.server.write(tenant) as objects:
             await find_response(objects, id)
             await objects.delete(RESPONSE, id)
+            await objects.delete_all(id)
         feed = self._feeds.get((tenant, id))
         if feed is not None:
             feed.scope.cancel()
@@ -239,8 +271,6 @@ async def _to_nobody(told: dict[str, Any]) -> None:
 
 
 def _check(body: CreateResponse) -> None:
-    if body.prompt is not None:
-        raise ApiError("Prompts were shut down 2026-11-30; send 'instructions' instead.", param="prompt")
     if body.background and body.store is False:
         raise unfit("background", "a response in the background is kept; leave out store=false")
     if not body.input and body.previous_response_id is None and body.conversation is None:

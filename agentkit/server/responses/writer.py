@@ -37,6 +37,8 @@ class Writer:
     include: Collection[str] = ()
     items: list[dict[str, Any]] = field(default_factory=list)
     """The output, with what clients do not see of it."""
+    log: list[dict[str, Any]] = field(default_factory=list)
+    """The output, and between it what an agent's own tools have done."""
     _number: int = 0
     _message: Open | None = None
     _thought: Open | None = None
@@ -72,9 +74,10 @@ class Writer:
             case ModelAnswered():
                 await self._answered(event.response.message.tool_calls)
             case ToolStarted():
-                await self._start(event.call)
+                if self._is_hosted(event.call):
+                    await self._start(event.call)
             case ToolFinished():
-                await self._hosted_done(event)
+                await (self._hosted_done(event) if self._is_hosted(event.call) else self._own_done(event))
 
     async def refuse(self, words: str) -> None:
         """The model declines."""
@@ -201,6 +204,18 @@ class Writer:
         await self.event(f"{call.name}_call.completed", **self._at(made))
         await self._end(made)
 
+    async def _own_done(self, event: ToolFinished) -> None:
+        """What an agent's own tool has done: no client is to act on it, and models are told of it again."""
+        await self.close()
+        about = {"call_id": event.call.id, "status": "completed"}
+        call = {"name": event.call.name, "arguments": event.call.arguments, "turn": self._now()}
+        self.log.append({"id": new_id("function_call"), "type": "function_call", **about, **call})
+        output = {"output": event.result.content}
+        self.log.append({"id": new_id("function_call_output"), "type": "function_call_output", **about, **output})
+
+    def _is_hosted(self, call: ToolCall) -> bool:
+        return call.name in {each["type"] for each in self.findings.work.hosted}
+
     def _made(self, kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
         """An event; each has its number."""
         self._number += 1
@@ -214,6 +229,7 @@ class Writer:
         item["status"] = "in_progress"
         opened = Open(item=item, place=len(self.items))
         self.items.append(item)
+        self.log.append(item)
         await self.event("output_item.added", output_index=opened.place, item=shown_item(item, self.include))
         return opened
 

@@ -13,6 +13,7 @@ from agentkit.server.responses.conversations import (
     find_conversation,
     find_item,
     new_conversation,
+    resolved,
     shown_conversation,
 )
 from agentkit.server.responses.items import shown, taken
@@ -32,7 +33,7 @@ async def create(at: At, body: CreateConversation | None = None) -> dict[str, An
     entries = taken(given.get("items"), at.now())
     async with at.write() as objects:
         thread = await new_conversation(objects, given.get("metadata", {}), at.now())
-        await add_entries(objects, thread["id"], entries)
+        await add_entries(objects, thread["id"], await resolved(objects, entries))
     return shown_conversation(thread)
 
 
@@ -75,7 +76,7 @@ async def create_items(
     async with at.write() as objects:
         thread = await find_conversation(objects, conversation_id)
         await check_unlocked(at.server, objects, thread["id"])
-        added = await add_entries(objects, thread["id"], entries)
+        added = await add_entries(objects, thread["id"], await resolved(objects, entries))
     data = [shown(entry, include) for entry in added]
     return {"object": "list", "data": data, "first_id": data[0]["id"], "last_id": data[-1]["id"], "has_more": False}
 

@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BeforeValidator
 
 from agentkit.server.desk import At
 from agentkit.server.errors import ApiError
@@ -29,6 +28,10 @@ _FORM: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["file", "purpose"],
+                    "dependentRequired": {
+                        "expires_after[anchor]": ["expires_after[seconds]"],
+                        "expires_after[seconds]": ["expires_after[anchor]"],
+                    },
                     "properties": {
                         "file": {"type": "string", "format": "binary"},
                         "purpose": {
@@ -117,10 +120,6 @@ async def get_content(file_id: str, at: At) -> StreamingResponse:
 
 def _number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10 else value
-
-
-class _Expiry(FileExpiry):
-    seconds: Annotated[int, BeforeValidator(_number)]
 
 
 def _seconds(anchor: Any, seconds: Any) -> int | None:

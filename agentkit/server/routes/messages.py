@@ -9,6 +9,7 @@ from agentkit.server.engine.log import MESSAGE
 from agentkit.server.errors import missing
 from agentkit.server.files import VectorStores
 from agentkit.server.refusing import JsonRoute
+from agentkit.server.runs import Runner
 from agentkit.server.threads import add_message
 from agentkit.server.wire.threads import ChangeMetadata, CreateMessage
 
@@ -19,6 +20,7 @@ _PATH = "/threads/{thread_id}/messages"
 @router.post(_PATH)
 async def create_message(thread_id: str, body: CreateMessage, at: At) -> dict[str, Any]:
     """Add a message to a thread."""
+    await at.server.part(Runner).settle(at.tenant, thread_id)
     stores = at.server.part(VectorStores)
     async with at.write() as objects:
         thread = await objects.get("thread", thread_id, lock=True)

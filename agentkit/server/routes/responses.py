@@ -7,8 +7,9 @@ from starlette.responses import Response
 
 from agentkit.server.desk import At, Listed
 from agentkit.server.event_stream import EventStream, unless_gone
+from agentkit.server.failures import failure
 from agentkit.server.responses import Responses
-from agentkit.server.wire.responses import CountTokens, CreateResponse
+from agentkit.server.wire.responses import Compact, CountTokens, CreateResponse
 
 router = APIRouter()
 _ONE = "/responses/{response_id}"
@@ -35,6 +36,17 @@ async def count_input_tokens(body: CountTokens, at: At) -> dict[str, Any]:
     """Estimate how many tokens a request takes."""
     tokens = await at.server.part(Responses).count(at.tenant, body)
     return {"object": "response.input_tokens", "input_tokens": tokens}
+
+
+@router.post("/responses/compact", response_model=None)
+async def compact(body: Compact, at: At, request: Request) -> dict[str, Any] | Response:
+    """Make a conversation short; a client that leaves ends it."""
+    responses = at.server.part(Responses)
+    try:
+        told = await unless_gone(request.receive, lambda: responses.compact(at.tenant, body))
+    except Exception as error:
+        raise failure(error) from error
+    return told or Response(status_code=499)
 
 
 @router.get(_ONE, response_model=None)

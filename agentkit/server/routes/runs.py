@@ -1,14 +1,13 @@
 """`/threads/{thread_id}/runs`, with their steps."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 
 from agentkit.server.desk import At, Listed
-from agentkit.server.errors import unfit
 from agentkit.server.event_stream import EventStream
 from agentkit.server.files import VectorStores
-from agentkit.server.runs import RESULTS, RUN, STEP, Runner, without_results
+from agentkit.server.runs import RUN, STEP, Runner, without_results
 from agentkit.server.threads import check_offered
 from agentkit.server.wire.runs import CreateRun, CreateThreadAndRun, SubmitOutputs
 from agentkit.server.wire.threads import ChangeMetadata
@@ -19,7 +18,8 @@ _RUN = _PATH + "/{run_id}"
 _STEPS = _RUN + "/steps"
 _POLL = {"openai-poll-after-ms": "100"}
 
-Include = Annotated[list[str] | None, Query(alias="include[]")]
+Results = Literal["step_details.tool_calls[*].file_search.results[*].content"]
+Include = Annotated[list[Results] | None, Query(alias="include[]")]
 """What a client wants to be told that it is not told otherwise."""
 
 
@@ -28,12 +28,11 @@ async def create_with_thread(
     body: CreateThreadAndRun, at: At, response: Response, include: Include = None
 ) -> dict[str, Any] | Response:
     """Create a thread and run it."""
-    with_results = _wants_results(include)
     check_offered(at.server, body.model, body.tools)
     runner = at.server.part(Runner)
     thread, run = await runner.create_with_thread(at.tenant, body)
     happened = [("thread.created", thread), ("thread.run.created", run), ("thread.run.queued", run)]
-    return _going(at, run, happened, response, stream=body.stream is True, with_results=with_results)
+    return _going(at, run, happened, response, stream=body.stream is True, with_results=bool(include))
 
 
 @router.post(_PATH, response_model=None)
@@ -41,11 +40,10 @@ async def create_run(
     thread_id: str, body: CreateRun, at: At, response: Response, include: Include = None
 ) -> dict[str, Any] | Response:
     """Run an assistant on a thread."""
-    with_results = _wants_results(include)
     check_offered(at.server, body.model, body.tools)
     run = await at.server.part(Runner).create(at.tenant, thread_id, body)
     happened = [("thread.run.created", run), ("thread.run.queued", run)]
-    return _going(at, run, happened, response, stream=body.stream is True, with_results=with_results)
+    return _going(at, run, happened, response, stream=body.stream is True, with_results=bool(include))
 
 
 @router.get(_PATH)
@@ -72,7 +70,7 @@ async def change_run(thread_id: str, run_id: str, body: ChangeMetadata, at: At) 
     """Change a run's metadata."""
     async with at.write() as objects:
         await objects.get("thread", thread_id)
-        run = await objects.get(RUN, run_id, parent=thread_id)
+        run = await objects.get(RUN, run_id, parent=thread_id, lock=True)
         if "metadata" in body.model_fields_set:
             run["metadata"] = body.metadata or {}
             await objects.put(RUN, run)
@@ -99,22 +97,20 @@ async def submit_tool_outputs(
 @router.get(_STEPS)
 async def list_steps(thread_id: str, run_id: str, page: Listed, at: At, include: Include = None) -> dict[str, Any]:
     """List the steps of a run."""
-    with_results = _wants_results(include)
     await at.server.part(Runner).settle(at.tenant, thread_id)
     async with at.read() as objects:
         await objects.get(RUN, run_id, parent=thread_id)
-        return await objects.page(STEP, page, parent=run_id, shown=dict if with_results else without_results)
+        return await objects.page(STEP, page, parent=run_id, shown=dict if include else without_results)
 
 
 @router.get(_STEPS + "/{step_id}")
 async def get_step(thread_id: str, run_id: str, step_id: str, at: At, include: Include = None) -> dict[str, Any]:
     """A step of a run."""
-    with_results = _wants_results(include)
     await at.server.part(Runner).settle(at.tenant, thread_id)
     async with at.read() as objects:
         await objects.get(RUN, run_id, parent=thread_id)
         step = await objects.get(STEP, step_id, parent=run_id, noun="run step")
-    return step if with_results else without_results(step)
+    return step if include else without_results(step)
 
 
 def _going(
@@ -139,9 +135,3 @@ def _going(
     runner.start(at.tenant, run["id"])
     return EventStream(feed.follow)
 
-
-def _wants_results(include: list[str] | None) -> bool:
-    for asked in include or ():
-        if asked != RESULTS:
-            raise unfit("include[]", f"expected {RESULTS!r}")
-    return bool(include)

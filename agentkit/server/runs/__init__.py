@@ -2,7 +2,7 @@
 
 from .execution import execute
 from .going import Going
-from .objects import RESULTS, RUN, STEP, without_results
+from .objects import RUN, STEP, without_results
 from .runner import Runner
 
-__all__ = ["RESULTS", "RUN", "STEP", "Going", "Runner", "execute", "without_results"]
+__all__ = ["RUN", "STEP", "Going", "Runner", "execute", "without_results"]

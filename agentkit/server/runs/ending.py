@@ -1,6 +1,7 @@
 """How a run ends before its time, and what is in progress ends with it."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from agentkit import Usage
@@ -19,49 +20,56 @@ _BROKEN_OFF = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """An end of a run before its time."""
+
+    status: str
+    of: Collection[str] = ("in_progress",)
+    """The states it may be in; in another one, nothing happens to it."""
+    last_error: Mapping[str, str] | None = None
+    incomplete_details: Mapping[str, str] | None = None
+    reason: str | None = None
+    """Why its message is incomplete, if that does not follow from `status`."""
+
+
 async def end(
     objects: Objects,
     run_id: str,
-    status: str,
+    how: Ending,
     now: int,
     *,
-    of: Collection[str],
     used: Usage | None = None,
     unsaved: Mapping[str, dict[str, Any]] | None = None,
-    reason: str | None = None,
-    **changes: Any,
 ) -> list[Happened]:
-    """End a run, and all of it that is in progress; nothing happens if it is in none of the states `of`.
+    """End a run, and all of it that is in progress.
 
     Args:
         objects: Where it is.
         run_id: Which.
-        status: How it ends.
+        how: How it ends.
         now: When.
-        of: The states it may be in.
         used: All that it has used, if that is not kept with it.
         unsaved: Messages and steps in progress as they stand, by id, where that is not stored.
-        reason: Why its message is incomplete, if that does not follow from `status`.
-        changes: What else is said of the run.
     """
-    run = await objects.find(RUN, run_id)
+    run = await objects.find(RUN, run_id, lock=True)
     if run is None:
         return []
     kept = await objects.private(RUN, run_id) or {}
+    said = {"last_error": how.last_error, "incomplete_details": how.incomplete_details, "required_action": None}
     usage = shown_usage(used or usage_from(kept.get("used", {})))
-    run = ended(run, status, now, required_action=None, usage=usage, **changes)
-    if not await objects.put(RUN, run, of=of, active=False, private=None):
+    run = ended(run, how.status, now, usage=usage, **said)
+    if not await objects.put(RUN, run, of=how.of, active=False, private=None):
         return []
     happened = list[Happened]()
     for step in await objects.all(STEP, run_id):
         if step["status"] == "in_progress":
-            step = (unsaved or {}).get(step["id"], step)
-            happened += await _with_step(objects, step, status, now, unsaved or {}, reason or _BROKEN_OFF[status])
-    return [*happened, (f"thread.run.{status}", run)]
+            happened += await _with_step(objects, (unsaved or {}).get(step["id"], step), how, now, unsaved or {})
+    return [*happened, (f"thread.run.{how.status}", run)]
 
 
 async def _with_step(
-    objects: Objects, step: dict[str, Any], status: str, now: int, unsaved: Mapping[str, dict[str, Any]], reason: str
+    objects: Objects, step: dict[str, Any], how: Ending, now: int, unsaved: Mapping[str, dict[str, Any]]
 ) -> list[Happened]:
     happened = list[Happened]()
     details = step["step_details"]
@@ -69,13 +77,14 @@ async def _with_step(
         id = details["message_creation"]["message_id"]
         message = unsaved.get(id) or await objects.find(MESSAGE, id, parent=step["thread_id"])
         if message is not None:
-            message |= {"status": "incomplete", "incomplete_at": now, "incomplete_details": {"reason": reason}}
+            why = {"reason": how.reason or _BROKEN_OFF[how.status]}
+            message |= {"status": "incomplete", "incomplete_at": now, "incomplete_details": why}
             await objects.put(MESSAGE, message, parent=step["thread_id"])
             happened.append(("thread.message.incomplete", message))
-    how = "failed" if status == "incomplete" else status
-    step = ended(step, how, now)
+    status = "failed" if how.status == "incomplete" else how.status
+    step = ended(step, status, now)
     await objects.put(STEP, step)
-    return [*happened, (f"thread.run.step.{how}", step)]
+    return [*happened, (f"thread.run.step.{status}", step)]
 
 
 def usage_from(kept: Mapping[str, int | None]) -> Usage:

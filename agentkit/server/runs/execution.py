@@ -1,31 +1,34 @@
 """One run, executed: all it needs is read from the store, and all it comes to is written there."""
 
+from contextlib import suppress
+from dataclasses import replace
 from logging import getLogger
 from typing import Any
 
 import anyio
 
-from agentkit import Message
-from agentkit.errors import LimitExceeded, RateLimited, Refused, RequestRejected, RunTimeout, Truncated
+from agentkit.errors import ContentFiltered, LimitExceeded, RateLimited, Refused, RequestRejected, RunTimeout, Truncated
 from agentkit.server.catalog import Catalog
 from agentkit.server.desk import Server
 from agentkit.server.engine import Engine, Findings, Hit, Work
-from agentkit.server.engine.log import LOGGED, messages_of
+from agentkit.server.engine.log import LOGGED, instructions_in, messages_of
 from agentkit.server.errors import ApiError
 from agentkit.server.failures import failure
 from agentkit.server.files import Files
 from agentkit.server.store import Objects
 
 from .calls import HOSTED
-from .ending import end, usage_from
-from .going import Execution, Going
+from .ending import Ending, end, usage_from
+from .going import Going
 from .objects import RUN
 from .scribe import Overtaken, Scribe
-from .work import resources_of, work_of
+from .work import resources_of, sampling_of, work_of
 
 RESTARTED = {"code": "server_error", "message": "The server was restarted."}
 _LIMITS = {"output_tokens": "max_completion_tokens", "input_tokens": "max_prompt_tokens"}
-_STOPPING = {"cancelled": ("cancelling",), "expired": ("queued", "in_progress", "cancelling")}
+CANCELLED = Ending(status="cancelled", of=("cancelling",))
+_STOPPED = {"cancelled": CANCELLED, "expired": Ending(status="expired", of=("queued", "in_progress", "cancelling"))}
+_DIED = Ending(status="failed", of=("queued", "in_progress"), last_error=RESTARTED)
 
 
 async def execute(server: Server, tenant: str, run_id: str) -> None:
@@ -37,24 +40,18 @@ async def execute(server: Server, tenant: str, run_id: str) -> None:
                 is_over = await _executed(server, tenant, run_id)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await _ended(server, tenant, run_id, "failed", ("queued", "in_progress"), last_error=RESTARTED)
+                await _ended(server, tenant, run_id, _DIED)
             raise
         except Exception as error:
             getLogger("agentkit").exception("a run could not be executed")
-            await _ended(server, tenant, run_id, "failed", ("queued", "in_progress"), last_error=told_of(error))
-        if not is_over:
-            await _settled(server, tenant, run_id, execution)
+            await _ended(server, tenant, run_id, replace(_DIED, last_error=told_of(error)))
+        if not is_over:  # one that was stopped; nothing happens to one that has come to its own end before
+            await _ended(server, tenant, run_id, _STOPPED[execution.why or "cancelled"])
 
 
-async def _settled(server: Server, tenant: str, run_id: str, execution: Execution) -> None:
-    """A run that was stopped is so now; nothing happens to one that has come to its own end before."""
-    why = execution.why or "cancelled"
-    await _ended(server, tenant, run_id, why, _STOPPING[why])
-
-
-async def _ended(server: Server, tenant: str, run_id: str, status: str, of: tuple[str, ...], **changes: Any) -> None:
+async def _ended(server: Server, tenant: str, run_id: str, how: Ending) -> None:
     async with server.write(tenant) as objects:
-        happened = await end(objects, run_id, status, server.now(), of=of, **changes)
+        happened = await end(objects, run_id, how, server.now())
     if (feed := server.part(Going).feed(run_id)) is not None:
         for name, data in happened:
             feed.publish(name, data)
@@ -63,17 +60,18 @@ async def _ended(server: Server, tenant: str, run_id: str, status: str, of: tupl
 async def _executed(server: Server, tenant: str, run_id: str) -> bool:
     """Execute it; whether it has come to an end or a pause of its own."""
     async with server.write(tenant) as objects:
-        run = await objects.find(RUN, run_id)
+        run = await objects.find(RUN, run_id, lock=True)
         if run is None or run["status"] != "queued":
             return False
+        kept = {} if run["started_at"] is None else await objects.private(RUN, run_id) or {}
         run |= {"status": "in_progress", "started_at": run["started_at"] or server.now()}
-        await objects.put(RUN, run)
-        kept = await objects.private(RUN, run_id) or {}
+        await objects.put(RUN, run, ref=server.part(Going).worker)
     feed = server.part(Going).feed(run_id)
     if feed is not None:
         feed.publish("thread.run.in_progress", run)
-    work = await _work(server, tenant, run, kept)
-    findings = Findings(work=work, cited=[Hit(**hit) for hit in kept.get("cited", ())])
+    work = await _work(server, tenant, run)
+    cited = [Hit(**hit) for hit in kept.get("cited", ())]
+    findings = Findings(work=work, cited=cited, written=kept.get("written", {}))
     scribe = Scribe(
         server=server,
         tenant=tenant,
@@ -110,24 +108,24 @@ async def _followed(engine: Engine, scribe: Scribe, kept: dict[str, Any]) -> Non
     except Refused as error:
         await scribe.refused(error.text)
     except RunTimeout:
-        await scribe.end("expired")
+        await scribe.end(Ending(status="expired"))
     except (LimitExceeded, Truncated) as error:
         which = getattr(error, "which", "output_tokens")
         if which in _LIMITS:
-            await scribe.end("incomplete", incomplete_details={"reason": _LIMITS[which]})
+            await scribe.end(Ending(status="incomplete", incomplete_details={"reason": _LIMITS[which]}))
         else:
-            await scribe.end("failed", last_error=told_of(error))
+            await scribe.end(Ending(status="failed", last_error=told_of(error)))
+    except ContentFiltered as error:
+        await scribe.end(Ending(status="failed", last_error=told_of(error), reason="content_filter"))
     except Exception as error:
-        await scribe.end("failed", last_error=told_of(error))
+        await scribe.end(Ending(status="failed", last_error=told_of(error)))
 
 
 async def _broken_off(server: Server, scribe: Scribe) -> None:
     """The run is stopped in the middle: what it has said so far is kept."""
-    execution = server.part(Going).begin(scribe.run["id"])
-    if execution.why is None:
-        await scribe.end("failed", last_error=RESTARTED)
-    else:
-        await scribe.end(execution.why, of=_STOPPING[execution.why])
+    why = server.part(Going).begin(scribe.run["id"]).why
+    with suppress(Overtaken):
+        await scribe.end(_DIED if why is None else _STOPPED[why])
 
 
 def told_of(error: Exception) -> dict[str, str]:
@@ -139,23 +137,23 @@ def told_of(error: Exception) -> dict[str, str]:
     return {"code": code, "message": str(failure(error))}
 
 
-async def _work(server: Server, tenant: str, run: dict[str, Any], kept: dict[str, Any]) -> Work:
-    """What the engine is to do; a run that goes on has its history in its pause."""
+async def _work(server: Server, tenant: str, run: dict[str, Any]) -> Work:
+    """What the engine is to do."""
     async with server.read(tenant) as objects:
         holders = await _holders(objects, run)
-        log = [] if "outputs" in kept else await objects.all(LOGGED, run["thread_id"])
+        log = await objects.all(LOGGED, run["thread_id"])
 
     async def picture(file_id: str) -> str:
-        return str(await server.part(Files).data_url(tenant, file_id))
+        return await server.part(Files).data_url(tenant, file_id)
 
-    history: list[Message] = await messages_of(log, picture)
+    told = "\n\n".join(filter(None, (run["instructions"], *instructions_in(log))))
     return work_of(
-        run,
+        {**run, "instructions": told},
         tenant,
-        history,
-        resources_of(*holders),
+        history=await messages_of(log, picture),
+        resources=resources_of(*holders),
+        settings=server.part(Catalog).sampling(run["model"], **sampling_of(run)),
         seconds=max(1.0, run["expires_at"] - server.settings.clock()),
-        has_called="outputs" in kept,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Literal
 
 import anyio
@@ -26,11 +27,15 @@ class Execution:
 class Going:
     """All that go on."""
 
+    worker: str = field(default_factory=lambda: token_hex(12))
+    """The process, as the others that share its database know it."""
     _executions: dict[str, Execution] = field(default_factory=dict)
     _feeds: dict[str, Feed] = field(default_factory=dict)
 
-    def __contains__(self, run_id: str) -> bool:
-        return run_id in self._executions
+    @property
+    def ids(self) -> list[str]:
+        """Which."""
+        return list(self._executions)
 
     def begin(self, run_id: str) -> Execution:
         """From now on it goes on, so that it can be stopped."""

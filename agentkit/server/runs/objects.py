@@ -12,8 +12,6 @@ from agentkit.server.ids import new_id
 RUN, STEP = "run", "step"
 INHERITED = ("model", "instructions", "tools", "temperature", "top_p", "response_format", "reasoning_effort")
 """What a run has of its assistant, unless it is told otherwise."""
-RESULTS = "step_details.tool_calls[*].file_search.results[*].content"
-"""What clients name in `include[]` to be told what searches have found."""
 
 
 def new_run(

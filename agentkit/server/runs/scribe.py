@@ -7,9 +7,10 @@ they come, and kept when the message is whole or the run ends.
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import anyio
 from pydantic_core import to_json
 
 from agentkit import ToolCall, ToolResult, Usage
@@ -22,9 +23,10 @@ from agentkit.server.engine.log import ITEM, MESSAGE, items_of
 from agentkit.server.store import Objects
 
 from .calls import Calls
-from .ending import Happened, end, kept_usage
+from .ending import Ending, Happened, end, kept_usage
 from .feed import Feed
 from .objects import RUN, STEP, ended, new_answer, new_step, shown_usage
+from .trace import Trace
 from .words import Words
 
 _GOING = ("in_progress",)
@@ -52,9 +54,11 @@ class Scribe:
     calls: Calls | None = None
     late: str = ""
     """What the model says behind its calls, or before its first word."""
+    trace: Trace = field(default_factory=Trace)
 
     async def note(self, event: Any) -> None:
         """Write down what has happened."""
+        self.trace.note(event)
         match event:
             case TextDelta():
                 await self._next_turn()
@@ -77,22 +81,19 @@ class Scribe:
         self._told(("thread.message.delta", words.heard(clean(why))))
         await self._completed()
 
-    async def end(
-        self, status: str, *, of: tuple[str, ...] = _GOING, reason: str | None = None, **changes: Any
-    ) -> None:
-        """End the run before its time."""
-        async with self.server.write(self.tenant) as objects:
-            happened = await end(
-                objects,
-                self.run["id"],
-                status,
-                self.server.now(),
-                of=of,
-                used=self.used,
-                unsaved=self._unsaved(),
-                reason=reason,
-                **changes,
-            )
+    async def end(self, how: Ending) -> None:
+        """End the run before its time.
+
+        Raises:
+            Overtaken: it is in none of the states that this is an end of.
+        """
+        now, unsaved = self.server.now(), self._unsaved()
+        with anyio.CancelScope(shield=True):
+            async with self.server.write(self.tenant) as objects:
+                happened = await end(objects, self.run["id"], how, now, used=self.used, unsaved=unsaved)
+                if not happened:
+                    raise Overtaken
+                await self._keep_trace(objects)
         self._tell(happened)
 
     async def _say(self, piece: str) -> None:
@@ -112,13 +113,13 @@ class Scribe:
         message = new_answer(self.run, now)
         details = {"type": "message_creation", "message_creation": {"message_id": message["id"]}}
         step = new_step(self.run, details, now)
-        async with self._writing() as objects:
+        words = self.words = Words(message=message, step=step, kind=kind)
+        async with self._writing() as (objects, _):
             await objects.add(STEP, step, parent=self.run["id"])
             await objects.add(MESSAGE, message, parent=self.run["thread_id"], ref=self.run["id"])
-        self.words = Words(message=message, step=step, kind=kind)
         self._told(("thread.run.step.created", step), ("thread.run.step.in_progress", step))
         self._told(("thread.message.created", message), ("thread.message.in_progress", message))
-        return self.words
+        return words
 
     async def _call(self, delta: ToolCallDelta) -> None:
         await self._finish_words()
@@ -127,7 +128,7 @@ class Scribe:
 
     async def _begin_calls(self) -> Calls:
         step = new_step(self.run, {"type": "tool_calls", "tool_calls": []}, self.server.now())
-        async with self._writing() as objects:
+        async with self._writing() as (objects, _):
             await objects.add(STEP, step, parent=self.run["id"])
         self.calls = Calls(step=deepcopy(step), tools=self.tools, findings=self.findings)
         self._told(("thread.run.step.created", step), ("thread.run.step.in_progress", step))
@@ -179,7 +180,7 @@ class Scribe:
         words = self.words
         self._told(*(("thread.message.delta", delta) for delta in words.cited(self.findings)))
         message, step = words.finished(self.findings, self.server.now())
-        async with self._writing() as objects:
+        async with self._writing() as (objects, _):
             await objects.put(MESSAGE, message, parent=self.run["thread_id"])
             await objects.put(STEP, step)
         self.words = None
@@ -189,7 +190,7 @@ class Scribe:
         calls = self.calls
         assert calls is not None
         step = ended(calls.step, "completed", self.server.now(), usage=shown_usage(calls.due or Usage()))
-        async with self._writing() as objects:
+        async with self._writing() as (objects, _):
             await objects.put(STEP, step)
             for item in items_of(calls.shown, calls.asked, calls.results):
                 await objects.add(ITEM, item, parent=self.run["thread_id"])
@@ -223,12 +224,13 @@ class Scribe:
             "due": kept_usage(calls.due or Usage()),
             "used": kept_usage(self.used),
             "cited": [asdict(hit) for hit in self.findings.cited],
+            "written": self.findings.written,
         }
-        async with self._writing() as objects:
+        async with self._writing() as (objects, run):
             await objects.put(STEP, calls.step)
-            run = await objects.get(RUN, self.run["id"])
             run |= {"status": "requires_action", "required_action": action}
             await self._put(objects, run, private=private)
+            await self._keep_trace(objects)
         self.calls = None
         self._told(("thread.run.requires_action", run))
 
@@ -238,31 +240,35 @@ class Scribe:
         status = "incomplete" if is_cut else "completed"
         details = {"reason": "max_completion_tokens"} if is_cut else None
         happened = list[Happened]()
-        async with self._writing() as objects:
+        async with self._writing() as (objects, run):
             if words is not None:
                 happened += [("thread.message.delta", delta) for delta in words.cited(self.findings)]
                 message, step = words.cut(self.findings, now) if is_cut else words.finished(self.findings, now)
                 await objects.put(MESSAGE, message, parent=self.run["thread_id"])
                 await objects.put(STEP, step)
                 happened += [(f"thread.message.{status}", message), ("thread.run.step.completed", step)]
-            run = await objects.get(RUN, self.run["id"])
             run = ended(run, status, now, usage=shown_usage(self.used), incomplete_details=details)
             await self._put(objects, run, active=False, private=None)
+            await self._keep_trace(objects)
         self.words = None
         self._tell([*happened, (f"thread.run.{status}", run)])
+
+    async def _keep_trace(self, objects: Objects) -> None:
+        await self.trace.keep(objects, self.run, self.server.settings.clock())
 
     async def _put(self, objects: Objects, run: Mapping[str, Any], **columns: Any) -> None:
         if not await objects.put(RUN, run, of=_GOING, **columns):
             raise Overtaken
 
     @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[Objects]:
-        """A transaction of the run, while it is still this one's to write."""
-        async with self.server.write(self.tenant) as objects:
-            run = await objects.find(RUN, self.run["id"])
-            if run is None or run["status"] not in _GOING:
-                raise Overtaken
-            yield objects
+    async def _writing(self) -> AsyncIterator[tuple[Objects, dict[str, Any]]]:
+        """A transaction, and the run as it is now, while it is still this one's to write."""
+        with anyio.CancelScope(shield=True):  # what is kept is told, too
+            async with self.server.write(self.tenant) as objects:
+                run = await objects.find(RUN, self.run["id"], lock=True)
+                if run is None or run["status"] not in _GOING:
+                    raise Overtaken
+                yield objects, run
 
     def _unsaved(self) -> dict[str, dict[str, Any]]:
         """What is in progress as it stands."""

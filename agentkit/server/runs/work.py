@@ -5,18 +5,17 @@ from typing import Any
 
 from agentkit import Message, ModelSettings
 from agentkit.server.engine import Work
-
-_FIRST_ONLY = "required"
+from agentkit.server.functions import functions_of
 
 
 def work_of(
     run: Mapping[str, Any],
     tenant: str,
+    *,
     history: Sequence[Message],
     resources: Mapping[str, Sequence[str]],
-    *,
+    settings: ModelSettings,
     seconds: float,
-    has_called: bool,
 ) -> Work:
     """What the engine is to do.
 
@@ -25,17 +24,17 @@ def work_of(
         tenant: Whose it is.
         history: What was said.
         resources: Files and vector stores that its tools may use.
+        settings: How the model samples; see `sampling_of`.
         seconds: How long it may run.
-        has_called: Whether the model has called a tool already, as it was told to; else it would do so for ever.
     """
     truncation = run["truncation_strategy"]
     return Work(
         model=run["model"],
         tenant=tenant,
         history=history,
-        settings=_settings(run, has_called=has_called),
+        settings=settings,
         instructions=run["instructions"],
-        functions=[tool["function"] for tool in run["tools"] if tool["type"] == "function"],
+        functions=functions_of([tool["function"] for tool in run["tools"] if tool["type"] == "function"]),
         hosted=[tool for tool in run["tools"] if tool["type"] != "function"],
         resources=resources,
         schema=_schema(run["response_format"]),
@@ -56,26 +55,23 @@ def resources_of(*holders: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
-def _settings(run: Mapping[str, Any], *, has_called: bool) -> ModelSettings:
-    """How the model samples; what is usual is left to the model."""
+def sampling_of(run: Mapping[str, Any]) -> dict[str, Any]:
+    """How the model is to sample, as `Catalog.sampling` takes it; what is usual is left to the model."""
     form = run["response_format"]
     is_object = isinstance(form, Mapping) and form["type"] == "json_object"
-    return ModelSettings(
-        temperature=None if run["temperature"] == 1 else run["temperature"],
-        top_p=None if run["top_p"] == 1 else run["top_p"],
-        reasoning_effort=run["reasoning_effort"],
-        tool_choice=_choice(run["tool_choice"], has_called=has_called),
-        parallel_tool_calls=None if run["parallel_tool_calls"] else False,
-        extra={"response_format": {"type": "json_object"}} if is_object else {},
-    )
+    return {
+        "temperature": None if run["temperature"] == 1 else run["temperature"],
+        "top_p": None if run["top_p"] == 1 else run["top_p"],
+        "reasoning_effort": run["reasoning_effort"],
+        "tool_choice": _choice(run["tool_choice"]),
+        "parallel_tool_calls": None if run["parallel_tool_calls"] else False,
+        "extra": {"response_format": {"type": "json_object"}} if is_object else None,
+    }
 
 
-def _choice(chosen: str | Mapping[str, Any], *, has_called: bool) -> str | None:
+def _choice(chosen: str | Mapping[str, Any]) -> str | None:
     if isinstance(chosen, str):
-        forced = chosen == _FIRST_ONLY
-        return None if chosen == "auto" or (forced and has_called) else chosen
-    if has_called:
-        return None
+        return None if chosen == "auto" else chosen
     return str(chosen["function"]["name"] if chosen["type"] == "function" else chosen["type"])
 
 

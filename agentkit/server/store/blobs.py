@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, insert, select
 
 from .database import Database
 from .objects import Objects
-from .tables import BLOBS
+from .tables import BLOBS, OBJECTS
 
 PIECE = 2**20
 """The bytes of a piece, at most."""
@@ -44,6 +44,12 @@ class Blobs:
         """Forget files' bytes."""
         async with self._database.write() as connection:
             await connection.execute(delete(BLOBS).where(_C.file.in_(files)))
+
+    async def delete_strays(self) -> None:
+        """Forget bytes of which no file was made, since the server was stopped: for a process that is the only one."""
+        known = select(OBJECTS.c.id).where(OBJECTS.c.kind.in_(("file", "upload.part")))
+        async with self._database.write() as connection:
+            await connection.execute(delete(BLOBS).where(_C.file.not_in(known)))
 
     async def join(self, file: str, parts: list[str], *, within: Objects) -> None:
         """Make the pieces of several files those of one, in this order, as part of a transaction."""

@@ -1,11 +1,12 @@
 """The passages of the files in vector stores: kept, and found by their words."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, cast, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.exc import IntegrityError
 
 from .database import Database
 from .objects import Objects
@@ -21,6 +22,10 @@ _TSVECTOR = "array_to_tsvector(CAST(:words AS text[]))"
 _FTS_WORDS = text("INSERT INTO agentkit_words (rowid, store, words) VALUES (:id, :store, :words)")
 
 
+class Overtaken(Exception):
+    """Another process reads the same file."""
+
+
 class Chunks:
     """A tenant's passages, in the transaction of its objects."""
 
@@ -29,34 +34,46 @@ class Chunks:
         self._is_sqlite = self._connection.dialect.name == "sqlite"
 
     async def add(self, store: str, file: str, passages: Sequence[tuple[str, Sequence[str]]], *, start: int) -> None:
-        """Keep passages, each with the words by which it is found, from this number on."""
+        """Keep passages, each with the words by which it is found, from this number on.
+
+        Raises:
+            Overtaken: there is one of this number already.
+        """
         for at in range(0, len(passages), _ROWS):
             rows: list[dict[str, Any]] = [
                 {"tenant": self._tenant, "store": store, "file": file, "number": start + at + n}
                 | {"size": len(passage.encode()), "text": passage, "words": sorted(set(words))}
                 for n, (passage, words) in enumerate(passages[at : at + _ROWS])
             ]
-            if self._is_sqlite:
-                told = insert(CHUNKS).returning(_C.id, _C.number)
-                kept = await self._connection.execute(told, [{**row, "words": None} for row in rows])
-                ids = {number: id for id, number in kept}
-                index = [
-                    {"id": ids[row["number"]], "store": _token(store), "words": " ".join(row["words"])} for row in rows
-                ]
-                await self._connection.execute(_FTS_WORDS, index)
-            else:
-                values: dict[str, Any] = {
-                    name: bindparam(name) for name in ("tenant", "store", "file", "number", "size", "text")
-                }
-                await self._connection.execute(insert(CHUNKS).values(**values, words=text(_TSVECTOR)), rows)
+            try:
+                await (self._add_in_sqlite(rows) if self._is_sqlite else self._add_in_postgres(rows))
+            except IntegrityError:
+                raise Overtaken(f"{file} in {store}") from None
+
+    async def _add_in_sqlite(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        told = insert(CHUNKS).returning(_C.id, _C.number)
+        kept = await self._connection.execute(told, [{**row, "words": None} for row in rows])
+        ids = {number: id for id, number in kept}
+        index = [
+            {"id": ids[row["number"]], "store": _token(row["store"]), "words": " ".join(row["words"])} for row in rows
+        ]
+        await self._connection.execute(_FTS_WORDS, index)
+
+    async def _add_in_postgres(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        values: dict[str, Any] = {name: bindparam(name) for name in _GIVEN}
+        await self._connection.execute(insert(CHUNKS).values(**values, words=text(_TSVECTOR)), rows)
 
     async def delete(self, store: str, file: str | None = None) -> None:
         """Forget the passages of a vector store, or those of one file in it."""
         await self._connection.execute(delete(CHUNKS).where(*self._of(store, file)))
 
     async def delete_file(self, file: str) -> None:
-        """Forget the passages of a file in all vector stores."""
-        await self._connection.execute(delete(CHUNKS).where(_C.tenant == self._tenant, _C.file == file))
+        """Take a file out of all vector stores."""
+        within = [_O.tenant == self._tenant, _O.kind == STORE_FILE, _O.id == file]
+        stores = (await self._connection.execute(select(_O.parent).where(*within))).scalars().all()
+        await self._connection.execute(delete(OBJECTS).where(*within))
+        for store in stores:
+            await self.delete(store, file)
 
     async def texts(self, store: str, file: str) -> list[str]:
         """A file's passages, in order."""

@@ -79,24 +79,26 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that changes nothing."""
-        async with self._ready().connect() as connection:
-            yield connection
+        """A transaction that changes nothing. It is short, and not cancelled: a statement that is cancelled would take
+        its connection with it."""
+        with anyio.CancelScope(shield=True):
+            async with self._ready().connect() as connection:
+                yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that is committed at the end of the block, or undone if that raises."""
-        async with self._writing, self._ready().connect() as connection:
-            if self.is_sqlite:
-                await connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await connection.rollback()
-                raise
+        """A transaction that is committed at the end of the block, or undone if that raises; see `read`."""
+        async with self._writing:
             with anyio.CancelScope(shield=True):
-                await connection.commit()
+                async with self._ready().connect() as connection:
+                    if self.is_sqlite:
+                        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    try:
+                        yield connection
+                    except BaseException:
+                        await connection.rollback()
+                        raise
+                    await connection.commit()
 
     def _ready(self) -> AsyncEngine:
         if self._engine is None:

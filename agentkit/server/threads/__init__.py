@@ -1,7 +1,7 @@
 """Assistants, threads and messages: what they are when they are new, and how they change."""
 
 from .assistants import change_assistant, create_assistant
-from .lock import ACTIVE, active_run
+from .lock import ACTIVE, active_run, holder
 from .messages import add_message
 from .offered import check_offered
 from .threads import change_thread, create_thread, delete_thread
@@ -16,4 +16,5 @@ __all__ = [
     "create_assistant",
     "create_thread",
     "delete_thread",
+    "holder",
 ]

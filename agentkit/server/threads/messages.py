@@ -10,25 +10,28 @@ from agentkit.server.ids import new_id
 from agentkit.server.store import Objects
 from agentkit.server.wire.threads import CreateMessage
 
-from .lock import active_run
+from .lock import holder
 from .resources import know_files
 
 
 async def add_message(
-    objects: Objects,
-    thread: dict[str, Any],
-    body: CreateMessage,
-    now: int,
-    stores: VectorStores,
+    objects: Objects, thread: dict[str, Any], body: CreateMessage, now: int, stores: VectorStores
 ) -> dict[str, Any]:
-    """Add a message to a thread, whose `tool_resources` grow by the files that are attached.
+    """Add a message to a thread that nobody holds; its `tool_resources` grow by the files that are attached.
 
     Raises:
         ApiError: a run holds the thread, or a file is not there.
     """
-    active = await active_run(objects, thread["id"])
+    active = await holder(objects, thread["id"], now)
     if active is not None:
-        raise ApiError(f"Can't add messages to {thread['id']} while a run {active['id']} is active.", retry=False)
+        raise ApiError(f"Can't add messages to {thread['id']} while a run {active} is active.", retry=False)
+    return await keep_message(objects, thread, body, now, stores)
+
+
+async def keep_message(
+    objects: Objects, thread: dict[str, Any], body: CreateMessage, now: int, stores: VectorStores
+) -> dict[str, Any]:
+    """Add a message, whoever may hold the thread; see `add_message`."""
     message = new_message(thread["id"], body.given(), now)
     pictures = [part["image_file"]["file_id"] for part in message["content"] if part["type"] == "image_file"]
     await know_files(objects, [*pictures, *(each["file_id"] for each in message["attachments"])])

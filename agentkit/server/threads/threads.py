@@ -7,7 +7,7 @@ from agentkit.server.ids import new_id
 from agentkit.server.store import Objects
 from agentkit.server.wire.threads import ChangeThread, CreateThread
 
-from .messages import add_message
+from .messages import keep_message
 from .resources import kept
 
 
@@ -27,7 +27,7 @@ async def create_thread(objects: Objects, body: CreateThread, now: int, stores: 
     }
     await objects.add("thread", thread)
     for message in body.messages or ():
-        await add_message(objects, thread, message, now, stores)
+        await keep_message(objects, thread, message, now, stores)
     return thread
 
 
@@ -60,4 +60,5 @@ async def delete_thread(objects: Objects, thread_id: str) -> None:
     for run in await objects.all("run", thread_id):
         await objects.delete_all(run["id"])
     await objects.delete_all(thread_id)
+    await objects.delete("lock", thread_id)
     await objects.delete("thread", thread_id)

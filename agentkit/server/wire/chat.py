@@ -5,7 +5,7 @@ Source: OpenAI's API reference, "Create chat completion".
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, field_validator
 
 from .base import Body, Metadata, Whole
 from .tools import Name, ObjectFormat, SchemaFormat, TextFormat
@@ -174,6 +174,9 @@ ToolChoice = Annotated[
 ]
 
 
+ALL_DIFFERENT: Any = {"uniqueItems": True}
+
+
 class StreamOptions(Body):
     """What a stream has beside the answer."""
 
@@ -196,7 +199,7 @@ class CreateChat(Body):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[Whole, Field(ge=1, le=1)] | None = None
-    tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
+    tools: Annotated[list[FunctionTool], Field(max_length=128, json_schema_extra=ALL_DIFFERENT)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")] | None = None
@@ -213,3 +216,10 @@ class CreateChat(Body):
     verbosity: Literal["low", "medium", "high"] | None = None
     modalities: Annotated[list[Literal["text"]], Field(max_length=1)] | None = None
     metadata: Metadata | None = None
+    functions: None = None
+
+    @field_validator("functions", mode="before")
+    @classmethod
+    def _gone(cls, value: Any) -> None:
+        if value is not None:
+            raise ValueError("give functions as 'tools'")

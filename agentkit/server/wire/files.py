@@ -5,7 +5,7 @@ Source: OpenAI's published OpenAPI document.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 from .base import Body, Metadata, Whole
 
@@ -96,8 +96,16 @@ class AddFile(Body):
     chunking_strategy: Chunking | None = None
 
 
+_EITHER: Any = [
+    {"required": [one], "properties": {one: {"type": "array"}, other: {"type": "null"}}}
+    for one, other in (("file_ids", "files"), ("files", "file_ids"))
+]
+
+
 class AddFiles(Body):
     """Several files for a vector store: the same for all, or each with its own."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": _EITHER})
 
     file_ids: Annotated[list[FileId], Field(min_length=1, max_length=2000)] | None = None
     files: Annotated[list[AddFile], Field(min_length=1, max_length=2000)] | None = None

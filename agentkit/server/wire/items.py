@@ -5,7 +5,7 @@ Source: OpenAI's API reference, "Create a model response", `input`.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
 
 from .base import Body
 from .chat import Text
@@ -22,22 +22,27 @@ class InputText(Body):
     text: Text
 
 
+def _one_of(*names: str) -> dict[str, Any]:
+    """The part of a schema which says that one of some fields is given, and null is not given."""
+    given = [{"required": [name], "properties": {name: {"type": "string"}}} for name in names]
+    return {"oneOf": given}
+
+
 class InputImage(Body):
     """A picture: on the web, in the URL itself, or one that was uploaded."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of("image_url", "file_id"))
 
     type: Literal["input_image"]
     image_url: Annotated[str, StringConstraints(pattern=r"^(https?://.|data:image/.)")] | None = None
     file_id: Id | None = None
     detail: Literal["auto", "low", "high", "original"] | None = None
 
-
-class InputFile(Body):
-    """A file for the model to read: one that was uploaded, or the file itself, in Base64."""
-
-    type: Literal["input_file"]
-    file_id: Id | None = None
-    file_data: Text | None = None
-    filename: Annotated[str, StringConstraints(max_length=1024)] | None = None
+    @model_validator(mode="after")
+    def _one(self) -> "InputImage":
+        if (self.image_url is None) == (self.file_id is None):
+            raise ValueError("give either 'image_url' or 'file_id'")
+        return self
 
 
 class OutputText(Body):
@@ -55,35 +60,60 @@ class Refusal(Body):
     refusal: Text
 
 
-Content = Annotated[InputText | InputImage | InputFile | OutputText | Refusal, Field(discriminator="type")]
-
-
 def _shape(value: Any) -> str:
     return "parts" if isinstance(value, list) else "text"
 
 
-Words = Annotated[
-    Annotated[Text, Tag("text")] | Annotated[Annotated[list[Content], Field(max_length=_MANY)], Tag("parts")],
-    Discriminator(_shape),
+Seen = Annotated[list[Annotated[InputText | InputImage, Field(discriminator="type")]], Field(max_length=_MANY)]
+Answered = Annotated[
+    list[Annotated[OutputText | Refusal | InputText, Field(discriminator="type")]], Field(max_length=_MANY)
 ]
+Told = Annotated[list[InputText], Field(max_length=_MANY)]
 
 
-class Message(Body):
+def _prefixed(prefix: str) -> Any:
+    """An id, which the document says begins so; that it does is seen to where the whole path is known."""
+    return Field(default=None, json_schema_extra={"pattern": f"^{prefix}"})
+
+
+class Said(Body):
     """What somebody says."""
 
     type: Literal["message"] | None = None
-    id: Id | None = None
-    role: Literal["user", "assistant", "system", "developer"]
-    content: Words
-    phase: Literal["commentary", "final_answer"] | None = None
+    id: Id | None = _prefixed("msg")
     status: Status | None = None
+
+
+class UserMessage(Said):
+    """What the user says."""
+
+    role: Literal["user"]
+    content: Annotated[Annotated[Text, Tag("text")] | Annotated[Seen, Tag("parts")], Discriminator(_shape)]
+
+
+class AssistantMessage(Said):
+    """What the model has said."""
+
+    role: Literal["assistant"]
+    content: Annotated[Annotated[Text, Tag("text")] | Annotated[Answered, Tag("parts")], Discriminator(_shape)]
+    phase: Literal["commentary", "final_answer"] | None = None
+
+
+class TellingMessage(Said):
+    """What the model is told to do."""
+
+    role: Literal["system", "developer"]
+    content: Annotated[Annotated[Text, Tag("text")] | Annotated[Told, Tag("parts")], Discriminator(_shape)]
+
+
+Message = Annotated[UserMessage | AssistantMessage | TellingMessage, Field(discriminator="role")]
 
 
 class FunctionCall(Body):
     """A call that the model has asked for."""
 
     type: Literal["function_call"]
-    id: Id | None = None
+    id: Id | None = _prefixed("fc")
     call_id: Id
     name: Annotated[str, StringConstraints(min_length=1, max_length=256)]
     arguments: Text
@@ -96,7 +126,7 @@ class FunctionCallOutput(Body):
     type: Literal["function_call_output"]
     id: Id | None = None
     call_id: Id
-    output: Words
+    output: Annotated[Annotated[Text, Tag("text")] | Annotated[Seen, Tag("parts")], Discriminator(_shape)]
     status: Status | None = None
 
 
@@ -111,7 +141,7 @@ class Reasoning(Body):
     """What the model has thought; it is kept, and told no model."""
 
     type: Literal["reasoning"]
-    id: Id | None = None
+    id: Id | None = _prefixed("rs")
     summary: Annotated[list[Thought], Field(max_length=_MANY)] | None = None
     content: Annotated[list[Thought], Field(max_length=_MANY)] | None = None
     encrypted_content: Text | None = None
@@ -123,6 +153,14 @@ class ItemReference(Body):
 
     type: Literal["item_reference"]
     id: Id
+
+
+class Compaction(Body):
+    """The beginning of the conversation in short, as `/responses/compact` has given it."""
+
+    type: Literal["compaction"]
+    id: Id | None = None
+    encrypted_content: Text
 
 
 class HostedCall(Body):
@@ -145,6 +183,7 @@ Item = Annotated[
     | Annotated[FunctionCallOutput, Tag("function_call_output")]
     | Annotated[Reasoning, Tag("reasoning")]
     | Annotated[ItemReference, Tag("item_reference")]
+    | Annotated[Compaction, Tag("compaction")]
     | Annotated[HostedCall, Tag("hosted")],
     Discriminator(_kind),
 ]

@@ -5,10 +5,10 @@ Source: OpenAI's API reference, "Create a model response" and "Create a conversa
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, field_validator, model_validator
 
 from .base import Body, Metadata, Whole
-from .chat import Effort, MaxTokens, Parameters, Text, choice_kind
+from .chat import ALL_DIFFERENT, Effort, MaxTokens, Parameters, Text, choice_kind
 from .items import Item
 from .tools import Id, Name, ObjectFormat, TextFormat
 
@@ -131,24 +131,32 @@ Input = Annotated[
     Annotated[Text, Tag("text")] | Annotated[Annotated[list[Item], Field(max_length=10_000)], Tag("items")],
     Discriminator(lambda value: "items" if isinstance(value, list) else "text"),
 ]
-_NOT_BOTH: dict[str, Any] = {
-    "not": {
-        "required": ["conversation", "previous_response_id"],
-        "properties": {
-            "conversation": {"not": {"type": "null"}},
-            "previous_response_id": {"type": "string"},
+_SAID: dict[str, Any] = {"not": {"type": "null"}}
+
+
+def _not_both(**values: dict[str, Any]) -> dict[str, Any]:
+    """The part of a schema which says that two fields do not have such values at once."""
+    return {"not": {"required": list(values), "properties": values}}
+
+
+_NOT_TWO = _not_both(conversation=_SAID, previous_response_id=_SAID)
+_KEPT = _not_both(background={"const": True}, store={"const": False})
+_SOMETHING: dict[str, Any] = {
+    "anyOf": [
+        {
+            "required": ["input"],
+            "properties": {"input": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1}]}},
         },
-    }
+        *({"required": [name], "properties": {name: _SAID}} for name in ("previous_response_id", "conversation")),
+    ]
 }
-
-
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 class Asked(Body):
     """What a response is to be made of."""
 
-    model_config = ConfigDict(json_schema_extra=_NOT_BOTH)
+    model_config = ConfigDict(json_schema_extra=_NOT_TWO)
 
     input: Input | None = None
     instructions: Text | None = None
@@ -160,7 +168,7 @@ class Asked(Body):
         ]
         | None
     ) = None
-    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=128, json_schema_extra=ALL_DIFFERENT)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     text: TextConfig | None = None
@@ -180,8 +188,21 @@ class CountTokens(Asked):
     model: ModelName | None = None
 
 
+class Compact(Body):
+    """A conversation that is to be made short."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": _SOMETHING["anyOf"][:2]})
+
+    model: ModelName
+    input: Input | None = None
+    instructions: Text | None = None
+    previous_response_id: Id | None = None
+
+
 class CreateResponse(Asked):
     """A question, and how it is to be answered."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [_NOT_TWO, _KEPT, _SOMETHING]})
 
     model: ModelName
     stream: bool | None = None
@@ -198,7 +219,13 @@ class CreateResponse(Asked):
     prompt_cache_key: Annotated[str, StringConstraints(max_length=64)] | None = None
     safety_identifier: Annotated[str, StringConstraints(max_length=64)] | None = None
     user: Annotated[str, StringConstraints(max_length=256)] | None = None
-    prompt: dict[str, Any] | None = None
+    prompt: None = None
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _gone(cls, value: Any) -> None:
+        if value is not None:
+            raise ValueError("prompts were shut down 2026-11-30; send 'instructions' instead")
 
 
 class CreateConversation(Body):
