@@ -29,7 +29,10 @@ from agentkit.testing.reply import Reply, ScriptedReply
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-ELSEWHERE = {"assistants.md", "assistants.py", "local-model.md", "demo.py"}
+ELSEWHERE = {
+    *("assistants.md", "assistants.py", "local-model.md", "demo.py"),
+    *("migrating-from-assistants.md", "server.md", "serve_agent.py"),  # tests/server/test_server_docs.py
+}
 """Pages and examples with a test of their own, since another server or none answers them."""
 SECONDS = 300
 """For a page or an example that hangs: a page takes a second or ten, and on a very busy machine, or where the embedded
@@ -97,6 +100,13 @@ NOT_RUN: Mapping[str, Sequence[str]] = {
     ],
     "docs/architecture.md": ["make builds an environment of its own"],
     "docs/local-model.md": ["it installs packages"],
+    "docs/migrating-from-assistants.md": ["the tests start the server themselves", "the program is yours"],
+    "docs/server.md": [
+        "it installs packages, and the tests start the server themselves",
+        "the tests have the address of their own server in the environment",
+        "the tests start the server themselves",
+        "a key is another one each time",
+    ],
     "docs/streaming.md": ["Starlette is not installed with agentkit", "Starlette is not installed with agentkit"],
     "docs/telemetry.md": ["the exporter is in another extra, and there is no collector here"],
 }

@@ -19,7 +19,6 @@ from .text import one_line
 _PACKAGES = {
     "fastapi": "fastapi",
     "uvicorn": "uvicorn",
-    "aiosqlite": "aiosqlite",
     "sqlalchemy": "sqlalchemy[asyncio]",
     "python_multipart": "python-multipart",
 }

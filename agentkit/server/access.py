@@ -105,8 +105,7 @@ async def _health(server: Server, *, is_ready: bool) -> Response:
         return JSONResponse({"status": "draining"}, status_code=503)
     if is_ready:
         try:
-            async with server.database.read() as connection:
-                await connection.exec_driver_sql("SELECT version FROM agentkit_server_version")
+            await server.database.ask()
         except Exception:
             return JSONResponse({"status": "no database"}, status_code=503)
     return JSONResponse({"status": "ok"})

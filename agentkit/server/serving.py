@@ -16,6 +16,9 @@ from .settings import ServerSettings
 from .store import Database
 from .store.keys import Keys
 
+_KEEP_ALIVE = 75
+"""Seconds that a connection may be idle: longer than clients keep theirs, so that none uses one that is just closed."""
+
 
 def serve_until_stopped(settings: ServerSettings, started: Callable[[str], object]) -> None:
     """Serve until SIGINT or SIGTERM, and then let what goes on come to its end, for `settings.drain_seconds`.
@@ -38,6 +41,7 @@ def serve_until_stopped(settings: ServerSettings, started: Callable[[str], objec
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=round(settings.drain_seconds),
         )
         for stop in (signal.SIGINT, signal.SIGTERM):

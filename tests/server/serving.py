@@ -50,7 +50,9 @@ async def serving(folder: Path, script: Any = (), **settings: Any) -> AsyncItera
     app = create_app(told)
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as door:  # else Nagle is on
         door.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=5))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", lifespan="on", timeout_keep_alive=75, timeout_graceful_shutdown=5)
+        )
         async with anyio.create_task_group() as group:
             group.start_soon(server.serve, [door])
             while not server.started:

@@ -8,6 +8,7 @@ import httpx
 import openai
 import pytest
 from serving import Clock, serving
+from sqlalchemy import text
 
 from agentkit.server.store.blobs import Blobs
 
@@ -136,7 +137,7 @@ async def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
         assert [each async for each in client.files.list()] == []
         assert (await client.files.create(file=("a.txt", bytes(2 * 2**20)), purpose="assistants")).bytes == 2 * 2**20
         async with served.app.state.server.database.read() as connection:
-            kept = await connection.exec_driver_sql("SELECT count(DISTINCT file) FROM agentkit_blobs")
+            kept = await connection.execute(text("SELECT count(DISTINCT file) FROM agentkit_blobs"))
             assert kept.scalar_one() == 1
 
 
@@ -148,5 +149,5 @@ async def test_what_came_of_a_file_before_the_server_was_killed_is_forgotten(tmp
     async with serving(tmp_path) as served, served.client() as client:
         assert (await client.files.content(kept.id)).read() == b"kept"
         async with served.app.state.server.database.read() as connection:
-            files = await connection.exec_driver_sql("SELECT file FROM agentkit_blobs")
+            files = await connection.execute(text("SELECT file FROM agentkit_blobs"))
             assert [row[0] for row in files] == [kept.id]

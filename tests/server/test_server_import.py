@@ -7,13 +7,13 @@ from typing import Any
 
 import anyio.to_thread
 import pytest
-from saved import ASSISTANT, MESSAGES, STEPS, THREAD, listed, message, run
+from saved import ASSISTANT, CALLED, MESSAGES, STEPS, THREAD, listed, message, run, step
 from serving import serving
 from typer.testing import CliRunner
 
 from agentkit import AssistantMessage, ToolCall, ToolResult, UserMessage
 from agentkit.cli.app import app
-from agentkit.testing import ScriptedModel
+from agentkit.testing import ScriptedModel, call
 
 pytestmark = [
     pytest.mark.anyio,
@@ -111,6 +111,40 @@ async def test_later_messages_of_an_export_are_added(tmp_path: Path, migrate: Mi
         said = await client.beta.threads.messages.list("thread_abc123", order="asc")
         assert [each.id for each in said.data][:3] == ["msg_1", "msg_2", "msg_3"]
         assert len(said.data) == 4
+
+
+async def test_a_thread_that_a_run_holds_is_not_added_to(tmp_path: Path, migrate: Migrate) -> None:
+    """The run has begun with the messages there were."""
+    await migrate([ASSISTANT], listed(MESSAGES[1:]))
+    async with serving(tmp_path, [[call("units_left", sku="A-1")]]) as served, served.client() as client:
+        ran = await client.beta.threads.runs.create_and_poll(
+            thread_id="thread_abc123", assistant_id="asst_abc123", poll_interval_ms=10
+        )
+        assert ran.status == "requires_action"
+        code, told = await migrate(listed(MESSAGES))
+        assert code == 1
+        assert "message msg_2: thread_abc123 has gone on here" in told
+        assert len((await client.beta.threads.messages.list("thread_abc123")).data) == 1
+
+
+async def test_what_was_said_in_one_second_stays_in_order(tmp_path: Path, migrate: Migrate) -> None:
+    """Times are whole seconds, and lists were newest first; calls stand before what was said of them."""
+    at = 1_716_000_105
+    told = [message(f"msg_{n}", "assistant", f"{n}", at, run_id="run_1") for n in (3, 2)]
+    details: list[dict[str, Any]] = [
+        {"type": kind, kind: [{"id": f"call_{n}", "type": "function", "function": CALLED}]}
+        if kind == "tool_calls"
+        else {"type": kind, kind: {"message_id": f"msg_{n}"}}
+        for n in (3, 2)
+        for kind in ("message_creation", "tool_calls")
+    ]
+    steps = [step(f"step_{n}", at, each) for n, each in enumerate(details)]
+    await migrate({"messages": listed([*told, message("msg_1", "user", "1", at)]), "runs": [run()], "steps": steps})
+    async with serving(tmp_path) as served, served.client() as client:
+        spoken = (await client.conversations.items.list("conv_abc123", order="asc")).data
+    assert [getattr(each, "call_id", each.id) for each in spoken] == [
+        *("msg_1", "call_2", "call_2", "msg_2", "call_3", "call_3", "msg_3")
+    ]
 
 
 async def test_what_is_not_here_is_left_out_and_told(tmp_path: Path, migrate: Migrate) -> None:

@@ -40,6 +40,7 @@ def test_each_operation_says_what_it_answers_and_how_it_refuses(document: dict[s
         assert all(content["schema"] for content in answers["200"]["content"].values()), name
         for status in REFUSALS:
             assert answers[status] == {"$ref": f"#/components/responses/{status}"}, name
+    assert not {"HTTPValidationError", "ValidationError"} & set(document["components"]["schemas"])
     refusal = document["components"]["responses"]["404"]["content"]["application/json"]["schema"]
     assert refusal == {"$ref": "#/components/schemas/error"}
 

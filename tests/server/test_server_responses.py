@@ -432,6 +432,10 @@ async def test_calls_and_outputs_belong_together(tmp_path: Path) -> None:
         ):
             with pytest.raises(openai.BadRequestError, match=words):
                 await client.responses.create(model="m", previous_response_id=asked.id, input=given, tools=TOOLS)
+        called: Any = {"type": "function_call", "call_id": "call_a", "name": "price", "arguments": "{}"}
+        output: Any = {"type": "function_call_output", "call_id": "call_a", "output": "5"}
+        with pytest.raises(openai.BadRequestError, match="No tool output found for function call call_a"):
+            await client.responses.create(model="m", input=[called, output, called], tools=TOOLS)
         with pytest.raises(openai.BadRequestError, match="No tool call found for function call output with call_id"):
             await client.responses.create(model="m", input=outputs(asked), tools=TOOLS)
 

@@ -12,7 +12,7 @@ from serving import Clock, serving
 
 from agentkit import AssistantMessage, Usage
 from agentkit.errors import AuthFailed, ContextTooLong, RateLimited, Refused
-from agentkit.models.base import ModelResponse
+from agentkit.models.base import ModelRequest, ModelResponse, OnDelta
 from agentkit.testing import ScriptedModel, call
 
 pytestmark = [
@@ -54,6 +54,22 @@ async def test_a_run_that_waits_is_cancelled(tmp_path: Path) -> None:
             await about.answer(run, [{"tool_call_id": "call_count", "output": "3"}])
         assert (await about.run()).status == "completed"
         assert [message.role for message in model.requests[-1].messages] == ["user"]
+
+
+async def test_a_model_that_fails_as_it_is_cancelled(tmp_path: Path) -> None:
+    """The run is cancelled all the same: it does not stay between the states."""
+
+    class Failing(WaitingModel):
+        async def generate(self, request: ModelRequest, on_delta: OnDelta | None = None) -> ModelResponse:
+            try:
+                return await super().generate(request, on_delta)
+            finally:
+                raise RateLimited("slow down")
+
+    async with serving(tmp_path, models={"*": Failing()}) as served, case(served) as about:
+        run = await about.speaking()
+        await about.runs.cancel(run.id, thread_id=about.thread)
+        assert (await about.until(run, "cancelled", "failed")).status == "cancelled"
 
 
 async def test_what_is_over_cannot_be_cancelled(tmp_path: Path) -> None:
@@ -180,7 +196,8 @@ async def test_tokens_are_counted_over_the_whole_run(tmp_path: Path, limit: str)
         run = await about.run(**{limit: 256})
         assert (run.status, run.incomplete_details.reason) == ("incomplete", limit)
         assert (run.usage.total_tokens, run.required_action) == (600, None)
-        assert [step.status for step in await about.steps(run)] == ["failed"]
+        [step] = await about.steps(run)
+        assert (step.status, [each.id for each in step.step_details.tool_calls]) == ("failed", ["call_count"])
 
 
 async def test_a_client_that_leaves_does_not_end_the_run(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ async def test_attributes_say_where_to_look(tmp_path: Path) -> None:
         ({"type": "eq", "key": "by", "value": "ann"}, "a"),
         ({"type": "ne", "key": "by", "value": "ann"}, "bcd"),
         ({"type": "eq", "key": "final", "value": True}, "a"),
-        ({"type": "eq", "key": "year", "value": True}, ""),
+        ({"type": "eq", "key": "final", "value": 1}, ""),
         ({"type": "gt", "key": "year", "value": 2020}, "bc"),
         ({"type": "gte", "key": "year", "value": 2020.0}, "abc"),
         ({"type": "lt", "key": "year", "value": 2022}, "ab"),

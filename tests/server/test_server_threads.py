@@ -8,6 +8,7 @@ import pytest
 from openai.types.beta.threads.message_create_params import Attachment, AttachmentTool
 from openai.types.beta.threads.run_submit_tool_outputs_params import ToolOutput
 from serving import Clock, serving
+from sqlalchemy import text
 
 from agentkit.testing import call
 
@@ -171,5 +172,5 @@ async def test_nothing_of_a_deleted_thread_stays_behind(tmp_path: Path) -> None:
         with pytest.raises(openai.NotFoundError):
             await threads.runs.retrieve(run.id, thread_id=thread.id)
         async with served.app.state.server.database.read() as connection:
-            rows = await connection.exec_driver_sql("SELECT kind FROM agentkit_objects")
+            rows = await connection.execute(text("SELECT kind FROM agentkit_objects"))
             assert [kind for (kind,) in rows] == ["assistant"]

@@ -138,7 +138,7 @@ async def test_an_agent_is_told_the_same_by_all_apis(tmp_path: Path) -> None:
         """How many there are."""
         return 3
 
-    script: list[Any] = [[call("stock", sku="A-1")], SCRIPT[1], SCRIPT[4], SCRIPT[5]]
+    script: list[Any] = [[call("stock", sku="A-1"), call("stock", sku="A-2")], SCRIPT[1], SCRIPT[4], SCRIPT[5]]
     transcripts = {}
     for talk in (chat, responses, conversation, assistant):
         folder = tmp_path / talk.__name__

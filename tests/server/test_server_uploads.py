@@ -8,6 +8,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 from serving import Clock, serving
+from sqlalchemy import text
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
@@ -24,7 +25,7 @@ async def begun(client: AsyncOpenAI, size: int, **options: Any) -> str:
 async def blobs(served: Any) -> int:
     """How many files have bytes in the database."""
     async with served.app.state.server.database.read() as connection:
-        counted = await connection.exec_driver_sql("SELECT count(DISTINCT file) FROM agentkit_blobs")
+        counted = await connection.execute(text("SELECT count(DISTINCT file) FROM agentkit_blobs"))
         return int(counted.scalar_one())
 
 

@@ -87,6 +87,7 @@ async def test_a_file_that_cannot_be_read_fails_with_words_and_harms_nobody(tmp_
             assert file.last_error is not None
             assert file.last_error.code == code, (filename, file.last_error)
             assert file.last_error.message.endswith(".")
+            assert ("unpacked" in file.last_error.message) == (filename == "bomb.docx")
         assert (await put(client, store.id, "good.txt", b"Plums.")).status == "completed"
         counts = (await client.vector_stores.retrieve(store.id)).file_counts
         assert (counts.failed, counts.completed, counts.in_progress) == (8, 1, 0)

@@ -67,7 +67,7 @@ async def search(objects: Objects, stores: Sequence[str], question: Question, no
 async def _hit(objects: Objects, score: float, store: str, file: str, text: str) -> Hit | None:
     described = await objects.find(FILE, file)
     within = await objects.find(STORE_FILE, file, parent=store)
-    if described is None or within is None:
+    if described is None or within is None or within["status"] != "completed":
         return None
     name, attributes = described["filename"], within["attributes"]
     return Hit(file_id=file, filename=name, score=round(score, 4), text=text, attributes=attributes)

@@ -8,7 +8,7 @@ from typing import Any
 
 from .signatures import Signatures
 
-_SEARCH = 'The assistant searched files: put them into a folder here, and add "search" to the tools, which searches it.'
+_SEARCH = 'The assistant searched files: put them into a folder here, and add "search" to the tools.'
 _CODE = 'The assistant ran Python: the tool "python" does that here, in a sandbox.'
 _HEAD = '''"""The functions of {name}: write what they do."""
 

@@ -3,7 +3,7 @@
 Source: OpenAI's API reference for the Assistants API, version 2, and what version 1 had in place of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -149,11 +149,26 @@ class _FunctionCall(Body):
     function: _CalledFunction
 
 
-class _HostedCall(Body):
+class _Code(Body):
+    input: str
+    outputs: list[dict[str, Any]]
+
+
+class _CodeCall(Body):
     id: str
-    type: Literal["code_interpreter", "file_search"]
-    code_interpreter: dict[str, Any] | None = None
-    file_search: dict[str, Any] | None = None
+    type: Literal["code_interpreter"]
+    code_interpreter: _Code
+
+
+class _Searched(Body):
+    results: list[dict[str, Any]]
+    ranking_options: dict[str, Any] | None = None
+
+
+class _SearchCall(Body):
+    id: str
+    type: Literal["file_search"]
+    file_search: _Searched
 
 
 class _Spoken(Body):
@@ -169,7 +184,7 @@ def _is_whole(details: "_Details") -> "_Details":
 class _Details(Body):
     type: Literal["message_creation", "tool_calls"]
     message_creation: _Spoken | None = None
-    tool_calls: list[Annotated[_FunctionCall | _HostedCall, Field(discriminator="type")]] | None = None
+    tool_calls: list[Annotated[_FunctionCall | _CodeCall | _SearchCall, Field(discriminator="type")]] | None = None
 
 
 class _Step(_Ran):
@@ -303,8 +318,9 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
-def _type(value: Any) -> Any:
-    return value.get("type") if isinstance(value, dict) else None
+def _type(value: Any) -> str | None:
+    kind = value.get("type") if isinstance(value, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -321,14 +337,12 @@ def _part(part: Any) -> Any:
 
 
 def _called(call: Any) -> Any:
-    if not isinstance(call, dict):
+    kind = "file_search" if _type(call) == "retrieval" else _type(call)
+    if kind not in ("code_interpreter", "file_search"):
         return call
-    kind = "file_search" if call.get("type") == "retrieval" else call.get("type")
-    empty: Mapping[Any, Callable[[Any], dict[str, Any]]] = {
-        "code_interpreter": lambda told: {"input": "", "outputs": []} | (told or {}),
-        "file_search": lambda told: {"results": []} | (told or {}),
-    }
-    return {**call, "type": kind} | ({kind: empty[kind](call.get(kind))} if kind in empty else {})
+    told = call.get(kind) if isinstance(call.get(kind), dict) else {}
+    usual: dict[str, Any] = {"input": "", "outputs": []} if kind == "code_interpreter" else {"results": []}
+    return {**call, "type": kind, kind: usual | {name: value for name, value in told.items() if value is not None}}
 
 
 def _annotations(given: Any) -> list[dict[str, Any]]:

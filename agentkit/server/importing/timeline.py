@@ -28,7 +28,9 @@ def _is_backwards(bodies: Sequence[Body]) -> bool:
     first, last = bodies[0], bodies[-1]
     if first["created_at"] != last["created_at"]:
         return bool(first["created_at"] > last["created_at"])
-    return first.get("role") == "assistant" and last.get("role") == "user"
+    return (first.get("role"), last.get("role")) == ("assistant", "user") or (
+        (first.get("type"), last.get("type")) == ("message_creation", "tool_calls")
+    )
 
 
 def timeline(messages: Sequence[dict[str, Any]], steps: Iterable[Body]) -> Iterator[Entry]:

@@ -84,7 +84,10 @@ class _Writing:
             return
         messages = in_order(self._all(found.messages, partial(forms.message, thread_id=id)))
         runs = in_order(self._all(found.runs, partial(forms.run, thread_id=id)))
-        steps = in_order(self._all(found.steps, partial(forms.step, thread_id=id)))
+        by_run: dict[str, list[dict[str, Any]]] = {}
+        for step in self._all(found.steps, partial(forms.step, thread_id=id)):
+            by_run.setdefault(step["run_id"], []).append(step)
+        steps = [step for each in by_run.values() for step in in_order(each)]
         if found.thread is None or not thread["created_at"]:
             thread["created_at"] = min((each["created_at"] for each in [*messages, *runs]), default=self.how.now)
         await self._resources(thread)
@@ -112,15 +115,15 @@ class _Writing:
         """The messages, and the calls between them; a thread that has gone on here is not added to."""
         id = thread["id"]
         entries = list(timeline(messages, steps))
-        there = {entry["id"] for entry in await self.objects.all(LOGGED, id)}
-        went_on = there - {body["id"] for _, body in entries}
-        busy = await holder(self.objects, id, self.how.now) if there else None
+        there = {entry["id"]: entry for entry in await self.objects.all(LOGGED, id)}
+        went_on = there.keys() - {body["id"] for _, body in entries}
+        is_held = went_on or (there and await holder(self.objects, id, self.how.now))
         for kind, body in entries:
-            if body["id"] not in there and (went_on or busy):
+            if body["id"] not in there and is_held:
                 if kind == MESSAGE:
                     self._leave(found.messages[body["id"]], f"{id} has gone on here; its end is not the export's")
             elif kind == MESSAGE:
-                await self._keep(kind, body, parent=id, ref=body["run_id"] or "")
+                await self._write(kind, body, there.get(body["id"]), parent=id, ref=body["run_id"] or "")
             elif body["id"] not in there:
                 await self.objects.add(kind, body, parent=id)
 
@@ -138,8 +141,12 @@ class _Writing:
     def _leave(self, found: Found, why: str) -> None:
         self.report.left.append(f"{found.where}: {found.kind} {found.id}: {why}")
 
-    async def _keep(self, kind: str, body: dict[str, Any], *, parent: str = "", ref: str = "") -> None:
-        there = await self.objects.find(kind, body["id"], parent=parent)
+    async def _keep(self, kind: str, body: dict[str, Any], *, parent: str = "") -> None:
+        await self._write(kind, body, await self.objects.find(kind, body["id"], parent=parent), parent=parent)
+
+    async def _write(
+        self, kind: str, body: dict[str, Any], there: Mapping[str, Any] | None, *, parent: str, ref: str = ""
+    ) -> None:
         if there is None:
             await self.objects.add(kind, body, parent=parent, ref=ref)
             self.report.taken[kind] += 1

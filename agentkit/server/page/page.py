@@ -38,7 +38,9 @@ _HEADERS = {
     "Cache-Control": "no-cache",
 }
 """Nothing runs in the page but its own script, and that asks nobody but this server."""
-SCRIPTS = frozenset({"page.js", "parts.js", "server.js", "lists.js", "runs.js", "said.js", "thread.js", "chat.js"})
+SCRIPTS = frozenset(
+    {"page.js", "parts.js", "server.js", "lists.js", "runs.js", "said.js", "story.js", "thread.js", "chat.js"}
+)
 _WORDS = 200
 _SHOWN = (
     "id",

@@ -134,4 +134,3 @@ def _going(
         feed.publish(name, data)
     runner.start(at.tenant, run["id"])
     return EventStream(feed.follow)
-

@@ -31,7 +31,7 @@ class Chunks:
 
     def __init__(self, objects: Objects) -> None:
         self._connection, self._tenant = objects.connection, objects.tenant
-        self._is_sqlite = self._connection.dialect.name == "sqlite"
+        self._is_sqlite = self._connection.is_sqlite
 
     async def add(self, store: str, file: str, passages: Sequence[tuple[str, Sequence[str]]], *, start: int) -> None:
         """Keep passages, each with the words by which it is found, from this number on.
@@ -65,7 +65,7 @@ class Chunks:
 
     async def delete(self, store: str, file: str | None = None) -> None:
         """Forget the passages of a vector store, or those of one file in it."""
-        await self._connection.execute(delete(CHUNKS).where(*self._of(store, file)))
+        await self._connection.execute(delete(CHUNKS).where(*self._of(store, file)), heavy=True)
 
     async def delete_file(self, file: str) -> None:
         """Take a file out of all vector stores."""
@@ -109,7 +109,7 @@ class Chunks:
         where += [] if files is None else [_C.file.in_(files)]
         asked = select(_C.store, _C.file, _C.text).where(*where)
         found = self._in_sqlite(stores, words, asked) if self._is_sqlite else self._in_postgres(words, asked)
-        return [(row[0], row[1], row[2]) for row in await self._connection.execute(found.limit(most))]
+        return [(row[0], row[1], row[2]) for row in await self._connection.execute(found.limit(most), heavy=True)]
 
     def _in_sqlite(self, stores: Sequence[str], words: Collection[str], asked: Any) -> Any:
         tokens = " OR ".join(f'"{_token(store)}"' for store in stores)

@@ -7,10 +7,10 @@ from typing import Any
 from pydantic_core import from_json, to_json
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agentkit.server.errors import ApiError, missing
 
+from .database import Transaction
 from .tables import OBJECTS
 
 _C = OBJECTS.c
@@ -29,7 +29,7 @@ class Page:
 class Objects:
     """The objects of a tenant. Nothing here sees, or changes, what is another tenant's."""
 
-    def __init__(self, connection: AsyncConnection, tenant: str) -> None:
+    def __init__(self, connection: Transaction, tenant: str) -> None:
         self.connection = connection
         self.tenant = tenant
 

@@ -38,13 +38,15 @@ async def runs_of_all(objects: Objects, page: Page) -> dict[str, Any]:
         ApiError: the cursor is no run (404).
     """
     own = [_C.tenant == objects.tenant, _C.kind == "run"]
-    asked = select(_C.body).where(*own)
+    places = select(_C.seq).where(*own)
     if page.after is not None:
         at = (await objects.connection.execute(select(_C.seq).where(*own, _C.id == page.after))).scalar()
         if at is None:
             raise missing("run", page.after)
-        asked = asked.where(_C.seq < at)
-    rows = (await objects.connection.execute(asked.order_by(_C.seq.desc()).limit(page.limit + 1))).all()
+        places = places.where(_C.seq < at)
+    newest = places.order_by(_C.seq.desc()).limit(page.limit + 1).subquery()  # the index alone, without the bodies
+    asked = select(_C.body).where(_C.seq.in_(select(newest.c.seq))).order_by(_C.seq.desc())
+    rows = (await objects.connection.execute(asked, heavy=True)).all()
     bodies = [from_json(row[0]) for row in rows[: page.limit]]
     ends = {"first_id": bodies[0]["id"] if bodies else None, "last_id": bodies[-1]["id"] if bodies else None}
     return {"object": "list", "data": bodies, **ends, "has_more": len(rows) > page.limit}

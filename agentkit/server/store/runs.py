@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .database import Transaction
 from .objects import Objects, is_locked
 from .tables import OBJECTS
 
@@ -44,12 +44,12 @@ async def add_run(objects: Objects, run: Mapping[str, Any], worker: str) -> None
         raise
 
 
-async def runs_due(connection: AsyncConnection, now: int) -> Sequence[Found]:
+async def runs_due(connection: Transaction, now: int) -> Sequence[Found]:
     """Runs whose time is over, or that are to be cancelled."""
     return await _found(connection, or_(_C.expires <= now, _C.status == "cancelling"))
 
 
-async def runs_wanted(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
+async def runs_wanted(connection: Transaction, ids: Sequence[str]) -> set[str]:
     """Those of some runs that are there, and have not been ended by anybody."""
     states = _C.status.in_(("queued", "in_progress", "requires_action"))
     found = set[str]()
@@ -59,7 +59,7 @@ async def runs_wanted(connection: AsyncConnection, ids: Sequence[str]) -> set[st
     return found
 
 
-async def say_alive(connection: AsyncConnection, worker: str, until: int) -> None:
+async def say_alive(connection: Transaction, worker: str, until: int) -> None:
     """A worker lives, and will say so again before this time. Of those that are long dead nothing is kept."""
     await connection.execute(delete(OBJECTS).where(_C.kind == _WORKER, _C.expires < until - _KEPT_SECONDS))
     changed = update(OBJECTS).where(_C.kind == _WORKER, _C.id == worker).values(expires=until)
@@ -68,7 +68,7 @@ async def say_alive(connection: AsyncConnection, worker: str, until: int) -> Non
         await connection.execute(new)
 
 
-async def runs_left(connection: AsyncConnection, worker: str, now: int | None) -> Sequence[Found]:
+async def runs_left(connection: Transaction, worker: str, now: int | None) -> Sequence[Found]:
     """Runs that are to be executed by nobody who lives: of all but this worker, or of those that are dead by now."""
     others = _C.ref != worker
     if now is not None:
@@ -77,6 +77,6 @@ async def runs_left(connection: AsyncConnection, worker: str, now: int | None) -
     return await _found(connection, and_(others, _C.status.in_(("queued", "in_progress", "cancelling"))))
 
 
-async def _found(connection: AsyncConnection, which: ColumnElement[bool]) -> Sequence[Found]:
+async def _found(connection: Transaction, which: ColumnElement[bool]) -> Sequence[Found]:
     asked = select(_C.tenant, _C.id, _C.ref).where(_C.kind == "run", _C.active, which).order_by(_C.seq).limit(_MOST)
     return [Found(tenant=row[0], id=row[1], worker=row[2]) for row in (await connection.execute(asked)).all()]

@@ -1,12 +1,15 @@
 // A chat with a model or an agent.
 
-import { begin, button, main, make, say, stable, sync, tokens } from "./parts.js";
+import { begin, button, main, make, say, soon, stable, sync, tokens } from "./parts.js";
 import { ask, events, guarded, read, visiting } from "./server.js";
 import { bubble, composer, follow } from "./said.js";
 
 const ENDS = { length: "It was cut off at the limit of tokens.", content_filter: "It was withheld by a filter." };
+const MODEL = "agentkit.model"; // where the tab keeps which model was asked last
 
-let talk = []; // as long as the page is open
+let last = 0;
+const nextId = () => `said${++last}`;
+let talk = []; // what was said, as long as the page is open
 
 export function forgetChat() {
   talk = [];
@@ -14,79 +17,89 @@ export function forgetChat() {
 
 export async function chat() {
   const signal = visiting(), models = (await read("v1/models")).data;
-  begin("Chat");
-  const model = make("input", { id: "model", list: "models", required: true, autocomplete: "off", value: sessionStorage.getItem("agentkit.model") ?? models[0]?.id ?? "" });
+  const model = make("input", { id: "model", list: "models", required: true, autocomplete: "off", value: sessionStorage.getItem(MODEL) ?? models[0]?.id ?? "" });
+  const names = make("datalist", { id: "models" }, models.map((each) => make("option", { value: each.id })));
   const log = make("div", { class: "log", role: "log", "aria-label": "Messages", tabindex: "0" });
+  const draw = stable(said), fill = () => follow(log, () => sync(log, talk, draw)), filled = soon(fill);
   let going;
-  const form = composer((words, sent) => guarded(() => send(words, sent)), () => going?.abort(), make("label", { for: "model", text: "Model or agent" }), model,
-    make("datalist", { id: "models" }, models.map((each) => make("option", { value: each.id }))));
-  const anew = button("New chat", () => {
-    going?.abort();
-    talk = [];
-    fill();
-    say("New chat");
-  });
-  main.append(make("p", {}, anew), log, form);
 
-  const draw = stable((each) =>
-    bubble(each.role, undefined, [
-      each.thought && make("details", {}, make("summary", { text: "Reasoning" }), make("p", { class: "text dim", text: each.thought })),
-      each.text && make("p", { class: "text", text: each.text }),
-      each.note && make("p", { class: each.bad ? "why" : "dim", text: each.note }),
-    ], each.busy));
-  const fill = () => follow(log, () => sync(log, talk, draw));
-
+  const form = composer((words, sent) => guarded(() => send(words, sent)), () => going?.abort(), make("label", { for: "model", text: "Model or agent" }), model, names);
   const send = async (words, sent) => {
-    const mine = { id: `m${talk.length}`, role: "user", text: words }, answer = { id: `m${talk.length + 1}`, role: model.value, text: "", busy: true };
-    const past = [...talk, mine].filter((each) => each.text).map((each) => ({ role: each.role === "user" ? "user" : "assistant", content: each.text }));
-    sessionStorage.setItem("agentkit.model", model.value);
-    const ours = (talk = [...talk, mine, answer]);
-    const note = (text, bad) => Object.assign(answer, { note: text, bad });
+    const before = talk;
     going = new AbortController();
-    const leave = () => going.abort();
-    signal.addEventListener("abort", leave);
+    signal.addEventListener("abort", () => going.abort(), { once: true });
+    sessionStorage.setItem(MODEL, model.value);
+    talk = [...talk, { id: nextId(), isMine: true, who: "user", text: words }];
     form.going(true);
-    fill();
     say("The answer is being written.");
     try {
-      const told = await ask("POST", "v1/chat/completions", { model: answer.role, messages: past, stream: true, stream_options: { include_usage: true } }, going.signal);
-      sent();
-      let due = false;
-      for await (const { data } of events(told)) {
-        piece(answer, data);
-        if (!due) requestAnimationFrame(() => {
-          due = false;
-          if (talk === ours) fill();
-        });
-        due = true;
-      }
-      say("The answer is complete.");
+      await answered(model.value, going.signal, filled, sent);
     } catch (error) {
-      if (going.signal.aborted) {
-        note("It was stopped.");
-        say("The answer was stopped.");
-      } else if (answer.text || error.status === 500) note(error.message, true);
-      else {
-        if (talk === ours) talk = talk.slice(0, -2);
-        throw error;
-      }
+      talk = before;
+      throw error;
     } finally {
-      answer.busy = false;
-      signal.removeEventListener("abort", leave);
       if (!signal.aborted) {
         form.going(false);
         fill();
       }
     }
   };
+  const anew = () => {
+    going?.abort();
+    forgetChat();
+    fill();
+    say("New chat");
+  };
+  begin("Chat");
+  main.append(make("p", {}, button("New chat", anew)), log, form);
   fill();
 }
 
-function piece(answer, { choices, usage }) {
+// Have the model answer what was said so far.
+async function answered(model, signal, happened, sent) {
+  const messages = talk.filter((each) => each.text).map((each) => ({ role: each.isMine ? "user" : "assistant", content: each.text }));
+  let answer = { id: nextId(), who: model, text: "", isBusy: true };
+  const put = (changes) => {
+    const at = talk.findIndex((each) => each.id === answer.id);
+    answer = { ...answer, ...changes };
+    if (at >= 0) talk = talk.with(at, answer);
+    happened();
+  };
+  talk = [...talk, answer];
+  happened();
+  try {
+    const told = await ask("POST", "v1/chat/completions", { model, messages, stream: true, stream_options: { include_usage: true } }, signal);
+    sent();
+    for await (const { data } of events(told)) put(grown(answer, data));
+    say("The answer is complete.");
+  } catch (error) {
+    if (signal.aborted) {
+      put({ note: "It was stopped." });
+      say("The answer was stopped.");
+    } else if (answer.text) put({ note: error.message, isBad: true });
+    else throw error;
+  } finally {
+    put({ isBusy: false });
+  }
+}
+
+function grown(answer, { choices, usage }) {
   const [{ delta = {}, finish_reason: end } = {}] = choices ?? [];
-  answer.text += (delta.content ?? "") + (delta.refusal ?? "");
-  if (delta.reasoning_content) answer.thought = (answer.thought ?? "") + delta.reasoning_content;
-  if (usage) answer.used = tokens(usage);
-  if (ENDS[end]) Object.assign(answer, { ended: ENDS[end], bad: true });
-  answer.note = [answer.ended, answer.used].filter((each) => each).join(" ");
+  const ended = ENDS[end] ?? answer.ended, used = tokens(usage) ?? answer.used;
+  return {
+    text: answer.text + (delta.content ?? "") + (delta.refusal ?? ""),
+    thought: (answer.thought ?? "") + (delta.reasoning_content ?? ""),
+    ended,
+    used,
+    isBad: Boolean(ended),
+    note: [ended, used].filter((each) => each).join(" "),
+  };
+}
+
+function said({ who, isMine, text, thought, note, isBad, isBusy }) {
+  return bubble(isMine ? "user" : who, undefined, [
+    thought && make("details", {}, make("summary", { text: "Reasoning" }), make("p", { class: "text dim", text: thought })),
+    text && make("p", { class: "text", text }),
+    note && make("p", { class: isBad ? "why" : "dim", text: note }),
+  ], isBusy);
 }

@@ -1,6 +1,5 @@
 // What the page is made of. Text goes in as text only, whatever it says.
 
-
 export const byId = (id) => document.getElementById(id);
 export const main = byId("main");
 export const ACTIVE = new Set(["queued", "in_progress", "requires_action", "cancelling"]);
@@ -61,7 +60,7 @@ export function badge(status) {
 }
 
 export function tokens(usage) {
-  return usage && `${number(usage.prompt_tokens)} tokens in, ${number(usage.completion_tokens)} out`;
+  return usage ? `${number(usage.prompt_tokens)} tokens in, ${number(usage.completion_tokens)} out` : undefined;
 }
 
 export function facts(pairs) {
@@ -112,10 +111,11 @@ export function sync(parent, items, draw) {
 export function stable(draw) {
   const seen = new WeakMap();
   return (item, before) => {
+    const had = before && seen.get(before);
+    if (had?.item === item) return before;
     const said = JSON.stringify(item);
-    if (before && seen.get(before) === said) return before;
-    const element = draw(item);
-    seen.set(element, said);
+    const element = had?.said === said ? before : draw(item);
+    seen.set(element, { item, said });
     return element;
   };
 }
@@ -141,4 +141,17 @@ export function upsert(list, item) {
 export function begin(title, id) {
   document.title = `${title} · agentkit`;
   main.replaceChildren(make("h1", { tabindex: "-1" }, make("span", { text: title }), id && make("small", { text: ` ${id}` })));
+}
+
+// Something that is done once before the page is next drawn, however often it is asked for.
+export function soon(work) {
+  let isDue = false;
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    requestAnimationFrame(() => {
+      isDue = false;
+      work();
+    });
+  };
 }

@@ -37,16 +37,6 @@ export function messageView(message) {
   return bubble(message.role, message.created_at, [wordsOf(message), files.length > 0 && make("p", { class: "dim", text: `attached: ${files.join(", ")}` }), message.status === "incomplete" && make("p", { class: "why", text: "It was not finished." })], message.status === "in_progress");
 }
 
-export function grown(message, delta) {
-  const content = [...message.content];
-  for (const { index, ...piece } of delta.content ?? []) {
-    const had = content[index] ?? (piece.type === "text" ? { type: "text", text: { value: "", annotations: [] } } : { type: piece.type, refusal: "" });
-    if (piece.type === "text") content[index] = { ...had, text: { value: had.text.value + (piece.text?.value ?? ""), annotations: [...(had.text.annotations ?? []), ...(piece.text?.annotations ?? [])] } };
-    else if (piece.type === "refusal") content[index] = { ...had, refusal: had.refusal + (piece.refusal ?? "") };
-  }
-  return { ...message, content };
-}
-
 // At the end of a conversation one stays there, however it grows; who has scrolled up is left where they are.
 export function follow(log, fill) {
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;

@@ -120,7 +120,7 @@ export function watch(look, isBusy) {
         if (error.status === 401) return wantKey(error.message);
         complain(`${error.message} The page goes on trying.`);
         lost = true;
-        wait = Math.max(2000, wait * 2, error.wait * 1000);
+        wait = Math.max(1000, wait * 2, error.wait * 1000);
       }
     }
   })();
