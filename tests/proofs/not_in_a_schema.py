@@ -16,7 +16,7 @@ _REASONS = {
         "the upload's state": r"Upload upload_\w+ is (cancelled|completed)|The parts have |An upload has \d+ parts|"
         "each must be a part of this upload|it is not that of the parts",
         "the response's state": "is still going on|made in the background can be|Cannot cancel a synchronous response",
-        "the run's state": "already has an active run|Cannot cancel run|do not accept tool outputs|Expected tool outputs",
+        "the run's state": "has an active run|Cannot cancel run|do not accept tool outputs|Expected tool outputs",
         "the thread's state": "while a run .* is active|currently operating on this conversation",
         "the server's settings": r"Invalid 'bytes': \d+ are allowed",
     },

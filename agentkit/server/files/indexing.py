@@ -56,16 +56,18 @@ class Indexer:
         self.server.loops.start_soon(self._watch)
 
     async def _watch(self) -> None:
+        is_idle = True
         async with anyio.create_task_group() as group:
             while True:
                 self.stores.woken = anyio.Event()
                 try:
-                    if not await self._take(group):
+                    if not await self._take(group) and is_idle:
                         await self._sweep(self.server.now())
                 except Exception:  # the database is away: what is to be read is read when it is there again
                     _log.exception("files in vector stores cannot be read now")
-                with anyio.move_on_after(_EVERY):
+                with anyio.move_on_after(_EVERY) as pause:
                     await self.stores.woken.wait()
+                is_idle = pause.cancelled_caught
 
     async def _take(self, group: TaskGroup) -> int:
         """Begin to read as many files as may be read at once; how many there were."""
