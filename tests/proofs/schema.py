@@ -5,7 +5,6 @@ schemathesis reads the document, sends what it allows and what it forbids, and c
 
 import subprocess
 import sys
-from collections.abc import Sequence
 
 from processes import ENVIRONMENT, HERE, environment, say, shop, workshop
 
@@ -31,5 +30,4 @@ def prove(examples: str = _EXAMPLES, *options: str) -> bool:
 
 
 if __name__ == "__main__":
-    arguments: Sequence[str] = sys.argv[1:]
-    sys.exit(not prove(*arguments))
+    sys.exit(not prove(*sys.argv[1:]))

@@ -1,11 +1,14 @@
 """The OpenAPI document: what a client's generator, or a reader, is told of the server."""
 
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from documented import the_document
 from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator
+from serving import serving
 
 from agentkit.server.routes import ROUTERS
 
@@ -110,3 +113,13 @@ def test_every_operation_takes_a_key(document: dict[str, Any]) -> None:
     assert document["security"] == [{"key": []}]
     assert document["components"]["securitySchemes"]["key"] == {"type": "http", "scheme": "bearer"}
     assert not any("security" in operation for _, operation in operations(document))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_method_that_a_path_does_not_have_is_told_which_it_has(tmp_path: Path) -> None:
+    """All of them, as HTTP asks; each of our routes knows its own only."""
+    async with serving(tmp_path) as served, httpx.AsyncClient() as client:
+        answer = await client.put(f"{served.base_url}/assistants")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+        assert answer.json()["error"]["type"] == "invalid_request_error"

@@ -74,8 +74,7 @@ class Writer:
             case ModelAnswered():
                 await self._answered(event.response.message.tool_calls)
             case ToolStarted():
-                if self._is_hosted(event.call):
-                    await self._start(event.call)
+                await (self._start(event.call) if self._is_hosted(event.call) else self._own_begun(event.call))
             case ToolFinished():
                 await (self._hosted_done(event) if self._is_hosted(event.call) else self._own_done(event))
 
@@ -204,14 +203,17 @@ class Writer:
         await self.event(f"{call.name}_call.completed", **self._at(made))
         await self._end(made)
 
-    async def _own_done(self, event: ToolFinished) -> None:
-        """What an agent's own tool has done: no client is to act on it, and models are told of it again."""
+    async def _own_begun(self, call: ToolCall) -> None:
+        """An agent calls a tool of its own: no client is to act on it, and models are told of it again."""
         await self.close()
-        about = {"call_id": event.call.id, "status": "completed"}
-        call = {"name": event.call.name, "arguments": event.call.arguments, "turn": self._now()}
-        self.log.append({"id": new_id("function_call"), "type": "function_call", **about, **call})
-        output = {"output": event.result.content}
-        self.log.append({"id": new_id("function_call_output"), "type": "function_call_output", **about, **output})
+        about = {"call_id": call.id, "status": "completed", "turn": self._now()}
+        item = {"id": new_id("function_call"), "type": "function_call", "name": call.name, "arguments": call.arguments}
+        self.log.append(item | about)
+
+    async def _own_done(self, event: ToolFinished) -> None:
+        """What it has come to; tools that run at the same time end in any order, and were begun in that of the calls."""
+        item = {"id": new_id("function_call_output"), "type": "function_call_output", "call_id": event.call.id}
+        self.log.append(item | {"status": "completed", "output": event.result.content})
 
     def _is_hosted(self, call: ToolCall) -> bool:
         return call.name in {each["type"] for each in self.findings.work.hosted}
