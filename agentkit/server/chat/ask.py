@@ -120,7 +120,8 @@ def _check_results(messages: Sequence[Mapping[str, Any]]) -> None:
                 param=f"messages.[{place}].role" if place < len(messages) else "messages",
             )
         if each["role"] == "assistant":
-            open = [call["id"] for call in each.get("tool_calls", ())]
+            calls: Any = each.get("tool_calls", ())
+            open = [call["id"] for call in calls]
             if len(set(open)) < len(open):
                 raise unfit(f"messages.[{place}].tool_calls", "two calls have the same 'id'")
 

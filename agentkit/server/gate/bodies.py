@@ -48,9 +48,10 @@ class Body:
         """
         if self._is_whole:
             return await self._receive()
-        with anyio.move_on_after(_PATIENCE) as waited:
+        message = None
+        with anyio.move_on_after(_PATIENCE):
             message = await self._next()
-        if waited.cancelled_caught:
+        if message is None:
             raise HTTPException(408, "The request's body has not come.")
         if self._got > self._most:
             raise HTTPException(413, self._told)

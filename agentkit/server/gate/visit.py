@@ -42,12 +42,12 @@ class Visit:
     async def send(self, message: Message) -> None:
         """Send a part of the answer."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            status = self.status = message["status"]
             headers = MutableHeaders(scope=message)
             for name, value in {**_GUARDED, **self.told}.items():
                 headers.setdefault(name, value)
             headers["x-request-id"] = self.id
-            if self.status >= 400 and not await self.body.forget():
+            if status >= 400 and not await self.body.forget():
                 headers["connection"] = "close"
         await self._send(message)
 

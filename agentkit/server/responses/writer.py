@@ -211,7 +211,7 @@ class Writer:
         self.log.append(item | about)
 
     async def _own_done(self, event: ToolFinished) -> None:
-        """What it has come to. Tools that run at the same time end in any order; they were begun in that of the calls."""
+        """What it has come to. Tools end in any order, and were begun in that of the calls."""
         item = {"id": new_id("function_call_output"), "type": "function_call_output", "call_id": event.call.id}
         self.log.append(item | {"status": "completed", "output": event.result.content})
 

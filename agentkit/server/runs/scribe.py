@@ -94,7 +94,7 @@ class Scribe:
                 if not happened:
                     raise Overtaken
                 await self._keep_trace(objects)
-        self._tell(happened)
+            self._tell(happened)
 
     async def _say(self, piece: str) -> None:
         if self.words is None:

@@ -192,7 +192,8 @@ class Resources(Body):
     file_search: SearchResources | None = None
 
 
-class NewResources(Resources):
+class NewResources(Body):
     """What tools work on, where a vector store can be made for it."""
 
+    code_interpreter: CodeResources | None = None
     file_search: NewSearchResources | None = None
