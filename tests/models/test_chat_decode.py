@@ -94,8 +94,8 @@ def test_a_stream_comes_to_what_the_whole_body_would() -> None:
     )
     assert deltas[:3] == [ReasoningDelta(text="Hm."), TextDelta(text="Let "), TextDelta(text="me look.")]
     assert deltas[3:5] == [
-        ToolCallDelta(index=0, name="look", arguments=""),
-        ToolCallDelta(index=0, name="look", arguments='{"x"'),
+        ToolCallDelta(index=0, name="look", arguments="", id="a"),
+        ToolCallDelta(index=0, name="look", arguments='{"x"', id="a"),
     ]
 
 

@@ -12,6 +12,7 @@ _REASONS = {
         "tool messages|two calls have the same 'id'|No tool (call|output) found|two function calls have the call_id",
         "a choice depends on the tools": "Tool choice '.*' not found in 'tools' parameter",
         "a name depends on the other names": "two functions are called",
+        "a file is no text, so no length is said of it": "File is empty",
         "only this server can write it": "encrypted_content': it cannot be read",
         "the upload's state": r"Upload upload_\w+ is (cancelled|completed)|The parts have |An upload has \d+ parts|"
         "each must be a part of this upload|it is not that of the parts",
