@@ -1,6 +1,6 @@
 """What callers give to an agent and to its runs, checked: a mistake is answered with what to write."""
 
-import uuid
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
@@ -96,7 +96,7 @@ class GivenToRun:
         if self.resumes is not None:
             return self.resumes.paused.run_id
         steps: object = self.steps
-        return steps.run_id if isinstance(steps, NamesRuns) else uuid.uuid4().hex
+        return steps.run_id if isinstance(steps, NamesRuns) else os.urandom(16).hex()
 
 
 def _can(given: object, what: str) -> bool:

@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from itertools import accumulate
 from typing import TypeAlias, cast
 
@@ -388,6 +387,8 @@ def _whole(messages: Sequence[Message], count: int) -> int:
 
 def _prefixes(messages: Sequence[Message], ends: Sequence[int]) -> Iterator[tuple[int, bytes]]:
     """What the beginnings of a conversation that end there are known by."""
+    from hashlib import sha256  # on first use: it costs a part of `import agentkit`
+
     known, start = sha256(), 0
     for end in ends:
         known.update(dump_messages(messages[start:end]))

@@ -1,7 +1,6 @@
 """Sends a request again that failed and may succeed, and never one of whose answer something was seen."""
 
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from math import inf
@@ -56,7 +55,9 @@ class Retry:
             return None
         most = min(self.first_pause * 2.0 ** (attempt - 1), self.longest_pause)
         least = 0.0 if asked else min(max(most / 8, last * 1.5), most)
-        return float(asked + random.uniform(least, most))
+        from random import uniform  # on first use, as is done with all that costs a part of `import agentkit`
+
+        return float(asked + uniform(least, most))
 
 
 async def attempts(
