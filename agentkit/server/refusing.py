@@ -84,6 +84,8 @@ def _where(steps: Sequence[str | int], body: Any) -> str:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, ApiError):  # which FastAPI has made one of its own of, since the body was being read
+        return await _refused(request, error.__cause__)
     told = f"Invalid URL ({request.method} {request.url.path})" if error.status_code == 404 else str(error.detail)
     answer = await _refused(request, ApiError(told, status=error.status_code))
     if error.status_code == 405:

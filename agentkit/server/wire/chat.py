@@ -5,10 +5,10 @@ Source: OpenAI's API reference, "Create chat completion".
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, field_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, field_validator
 
 from .base import Body, Metadata, Whole
-from .tools import Name, ObjectFormat, SchemaFormat, TextFormat
+from .tools import FunctionTool, Name, ObjectFormat, SchemaFormat, TextFormat
 
 Text = Annotated[str, StringConstraints(max_length=10_000_000)]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -105,32 +105,6 @@ class ToolMessage(Body):
 
 
 Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
-
-
-class Parameters(Body):
-    """The JSON Schema of a function's arguments, which are an object."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: Literal["object"] | None = None
-    properties: dict[str, dict[str, Any] | bool] | None = None
-    required: list[str] | None = None
-
-
-class Function(Body):
-    """A function that the client runs."""
-
-    name: Name
-    description: str | None = None
-    parameters: Parameters | None = None
-    strict: bool | None = None
-
-
-class FunctionTool(Body):
-    """A function that the client runs, as a tool."""
-
-    type: Literal["function"]
-    function: Function
 
 
 class Named(Body):

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, field_validator, model_validator
 
 from .base import Body, Metadata, Whole
-from .chat import ALL_DIFFERENT, Effort, MaxTokens, Parameters, Text, choice_kind
+from .chat import ALL_DIFFERENT, Effort, MaxTokens, Text, choice_kind
 from .items import Item
-from .tools import Id, Name, ObjectFormat, TextFormat
+from .tools import Id, Name, ObjectFormat, Parameters, TextFormat
 
 MOST_ITEMS = 20
 """Items that can be added to a conversation at once."""
