@@ -79,7 +79,9 @@ def source(folder: Path) -> Path:
         wanted = name.replace("-", "==")
         pip(Path(sys.executable), "download", "--no-deps", "--no-binary", "openai", "--dest", str(folder), wanted)
         with tarfile.open(folder / f"{name}.tar.gz") as archive:
-            archive.extractall(folder, filter="data")
+            if hasattr(tarfile, "data_filter"):  # since Python 3.11.4
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(folder)
     return folder / name
 
 
