@@ -80,8 +80,8 @@ def source(folder: Path) -> Path:
         pip(Path(sys.executable), "download", "--no-deps", "--no-binary", "openai", "--dest", str(folder), wanted)
         with tarfile.open(folder / f"{name}.tar.gz") as archive:
             if hasattr(tarfile, "data_filter"):  # since Python 3.11.4
-            archive.extraction_filter = tarfile.data_filter
-        archive.extractall(folder)
+                archive.extraction_filter = tarfile.data_filter
+            archive.extractall(folder)
     return folder / name
 
 
