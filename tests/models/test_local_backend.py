@@ -333,7 +333,8 @@ async def test_a_question_becomes_a_call_and_its_result_the_answer() -> None:
     second = await backend.generate(ModelRequest(messages=messages, tools=BOTH), listen)
     text = "get_stock_price(ticker=AAPL, currency=GBP) -> price: 182.34, currency: GBP"
     assert (second.message, second.finish_reason) == (AssistantMessage(text=text), "stop")
-    assert deltas == [ToolCallDelta(index=0, name=call.name, arguments=call.arguments), TextDelta(text=text)]
+    asked = ToolCallDelta(index=0, name=call.name, arguments=call.arguments, id=call.id)
+    assert deltas == [asked, TextDelta(text=text)]
     assert backend.info == ModelInfo(provider="agentkit.local", model="needle-3", in_process=True)
 
 
