@@ -807,7 +807,7 @@ async def test_a_sync_tool_that_was_given_up_can_do_nothing_more() -> None:
     async def order() -> None:
         ordered.append(1)
 
-    @tool(timeout=0.02)
+    @tool(timeout=0.5)  # long enough for its thread to begin, on a machine with much else to do
     def slow(ctx: Context[None]) -> None:
         try:
             release.wait(20)
