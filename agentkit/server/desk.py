@@ -88,3 +88,5 @@ def _page(
 At = Annotated[Desk, Depends(_desk)]
 Listed = Annotated[Page, Depends(_page)]
 """Which part of a list is asked for, by `limit`, `order`, `after` and `before`."""
+Included = Annotated[list[str], Query(alias="include[]", max_length=32)]
+"""What is asked for that answers leave out otherwise."""

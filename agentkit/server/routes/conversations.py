@@ -1,10 +1,10 @@
 """`/conversations`."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
-from agentkit.server.desk import At, Listed
+from agentkit.server.desk import At, Included, Listed
 from agentkit.server.engine.log import LOGGED
 from agentkit.server.responses.conversations import (
     add_entries,
@@ -23,7 +23,6 @@ from agentkit.server.wire.responses import ChangeConversation, CreateConversatio
 router = APIRouter()
 _ONE = "/conversations/{conversation_id}"
 _ITEM = _ONE + "/items/{item_id}"
-Included = Annotated[list[str], Query(alias="include[]", max_length=32)]
 
 
 @router.post("/conversations")

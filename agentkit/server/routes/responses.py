@@ -1,11 +1,11 @@
 """`/responses`."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from agentkit.server.desk import At, Listed
+from agentkit.server.desk import At, Included, Listed
 from agentkit.server.event_stream import EventStream, unless_gone
 from agentkit.server.failures import failure
 from agentkit.server.responses import Responses
@@ -13,7 +13,6 @@ from agentkit.server.wire.responses import Compact, CountTokens, CreateResponse
 
 router = APIRouter()
 _ONE = "/responses/{response_id}"
-Included = Annotated[list[str], Query(alias="include[]", max_length=32)]
 
 
 @router.post("/responses", response_model=None)
