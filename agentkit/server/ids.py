@@ -8,7 +8,6 @@ PREFIXES = {
     "message": "msg_",
     "run": "run_",
     "step": "step_",
-    "call": "call_",
     "file": "file-",
     "vector_store": "vs_",
     "batch": "vsfb_",
