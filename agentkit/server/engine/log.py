@@ -51,7 +51,7 @@ async def messages_of(log: Iterable[Mapping[str, Any]], picture: Picture) -> lis
         elif kind == COMPACTION:
             told.append(UserMessage(content=unpacked(entry["encrypted_content"])[0], untrusted=True))
         turn = entry.get("turn") or turn
-    return told
+    return _in_order(told)
 
 
 def instructions_in(log: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -174,3 +174,19 @@ def _query(arguments: str) -> str:
 
 def _text_in(hit: Mapping[str, Any]) -> str:
     return "\n".join(part["text"] for part in hit["content"])
+
+
+def _in_order(told: list[Message]) -> list[Message]:
+    """Results in the order of their calls, in whichever order tools that ran at the same time have ended."""
+    ordered: list[Message] = []
+    places: dict[str, int] = {}
+    start = 0
+    for message in told:
+        ordered.append(message)
+        if isinstance(message, ToolResult):
+            ordered[start:] = sorted(ordered[start:], key=lambda each: places.get(getattr(each, "call_id", ""), 0))
+        else:
+            start = len(ordered)
+            if isinstance(message, AssistantMessage):
+                places = {call.id: place for place, call in enumerate(message.tool_calls)}
+    return ordered
